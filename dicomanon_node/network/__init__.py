@@ -1,0 +1,1 @@
+"""DICOM networking: pynetdicom as the protocol engine, specialised in one place."""
