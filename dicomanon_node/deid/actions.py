@@ -1,0 +1,178 @@
+"""What can be done to a value: one function for each `Change` of a value.
+
+Each takes the encoded value and gives the new one, or None to remove the element.
+Sequences are changed in `structured`. Nothing here decides whether to act.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from dicomanon_node.deid import charset, dates, dictionary, dummies, leaks, numeric
+from dicomanon_node.deid.plan import Change, Decision, Verb
+from dicomanon_node.deid.pseudonyms import is_well_formed_uid
+from dicomanon_node.deid.rules import RuleAction
+from dicomanon_node.errors import Reason, Refused
+
+if TYPE_CHECKING:
+    from dicomanon_node.deid.rewrite import Rewriter
+
+ValueChange = Callable[["Rewriter", Decision, int, str, bytes], bytes | None]
+
+# Texts a hash may replace: those that may hold 64, or a cut of, hexadecimal digits.
+HASHABLE_VRS = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"])
+_PADDING = b" \0"
+_SECONDS_PER_DAY = 86_400
+
+
+def inside_hashed(decision: Decision, rule: RuleAction, vr: str) -> Decision:
+    """What is done inside a sequence whose rule is `hash`: its texts are hashed.
+
+    What a rule or the profile already changes or removes stays changed or removed.
+    """
+    if decision.verb is Verb.KEEP and vr in HASHABLE_VRS:
+        return Decision(Verb.CHANGE, decision.source, Change.HASH, rule)
+    return decision
+
+
+def _empty(_rewriter: "Rewriter", _decision: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:
+    return b""
+
+
+def _dummy(_rewriter: "Rewriter", _decision: Decision, _tag: int, vr: str, raw: bytes) -> bytes:
+    # What is empty says nothing, and stays so: a dummy would make it look filled in.
+    return dummies.dummy(vr) if raw else raw
+
+
+def _uid(rewriter: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) -> bytes:
+    if vr != "UI":
+        raise Refused(Reason.ACTION_FAILED, tag)
+    salt = decision.rule.salt if decision.rule else None
+    make = rewriter.plan.pseudonyms.uid
+    if b"\\" not in raw:
+        new = make(raw, salt)
+        rewriter.identity.add_uid(raw, new)
+        return new if len(new) % 2 == 0 else new + b"\0"
+    news = []
+    for part in raw.split(b"\\"):
+        new = make(part, salt)
+        rewriter.identity.add_uid(part, new)
+        news.append(new)
+    return b"\\".join(news)
+
+
+def _class_uid(
+    _rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes
+) -> bytes | None:
+    parts = raw.rstrip(_PADDING).split(b"\\")
+    if all(not part or is_well_formed_uid(part.strip(_PADDING)) for part in parts):
+        return raw
+    return None
+
+
+def _patient_id(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes) -> bytes:
+    own = raw.strip(_PADDING)
+    if not own or own == rw.patient.patient_id:
+        return rw.patient.pseudonym.encode()
+    return rw.plan.pseudonyms.patient(own).encode()
+
+
+def _patient_name(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:
+    return rw.patient.pseudonym.encode()
+
+
+def _shift(rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) -> bytes:
+    if vr not in ("DA", "DT"):
+        raise Refused(Reason.ACTION_FAILED, tag)
+    rule = decision.rule
+    days = rw.patient.days
+    if rule is not None and rule.amount is not None:
+        days = int(rule.amount)
+    elif rule is not None and rule.salt is not None:
+        days = rw.plan.pseudonyms.days(rw.patient.patient_id, rule.salt)
+    if not raw.strip(_PADDING):
+        return raw
+    rw.shifts_dates = True
+    return dates.shift_values(raw, vr, days)
+
+
+def _value(rw: "Rewriter", decision: Decision, tag: int, vr: str, _raw: bytes) -> bytes:
+    text = decision.rule.value if decision.rule else None
+    return encoded_text(text or "", vr, rw.character_set, tag)
+
+
+def encoded_text(text: str, vr: str, character_set: bytes, tag: int) -> bytes:
+    """A configured text as the encoded value of a VR.
+
+    Raises:
+        Refused: ACTION_FAILED if the VR cannot hold it or the character set cannot say it.
+    """
+    try:
+        packed = numeric.pack_numbers(vr, text)
+    except ValueError:
+        raise Refused(Reason.ACTION_FAILED, tag) from None
+    if packed is not None:
+        return packed
+    if vr not in dictionary.TEXT_VRS:
+        raise Refused(Reason.ACTION_FAILED, tag)
+    encoded = charset.encode(text, character_set if vr in dictionary.CHARSET_VRS else b"")
+    if encoded is None:
+        raise Refused(Reason.ACTION_FAILED, tag)
+    return encoded
+
+
+def _hash(rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) -> bytes:
+    if vr not in HASHABLE_VRS:
+        raise Refused(Reason.ACTION_FAILED, tag)
+    salt = decision.rule.salt if decision.rule else None
+    text = charset.decode(raw, rw.character_set).rstrip(" \0")
+    if not text:
+        return raw
+    # LT, ST and UT have one value, whatever it contains (PS3.5 6.4).
+    values = [text] if vr in ("LT", "ST", "UT") else text.split("\\")
+    cut = min(dictionary.MAX_CHARACTERS.get(vr, 64), 64)
+    hashed = "\\".join(
+        rw.plan.pseudonyms.text(value, salt)[:cut] if value.strip() else "" for value in values
+    )
+    return (hashed.upper() if vr == "CS" else hashed).encode()
+
+
+def _offset(_rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) -> bytes:
+    amount = decision.rule.amount if decision.rule else None
+    if amount is None:
+        raise Refused(Reason.ACTION_FAILED, tag)
+    try:
+        return numeric.add_to_numbers(vr, raw, amount)
+    except (ValueError, OverflowError):
+        raise Refused(Reason.ACTION_FAILED, tag) from None
+
+
+def _clean_text(rw: "Rewriter", _decision: Decision, _tag: int, vr: str, raw: bytes) -> bytes:
+    return leaks.cleaned(raw, vr, rw.character_set, rw.identity, generic=True)
+
+
+def _document(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:
+    return rw.document
+
+
+def _document_length(rw: "Rewriter", _d: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:
+    return len(rw.document).to_bytes(4, "little")
+
+
+VALUE_CHANGES: Mapping[Change | None, ValueChange] = MappingProxyType(
+    {
+        Change.EMPTY: _empty,
+        Change.DUMMY: _dummy,
+        Change.UID: _uid,
+        Change.CLASS_UID: _class_uid,
+        Change.PATIENT: _patient_id,
+        Change.PATIENT_NAME: _patient_name,
+        Change.SHIFT_DATE: _shift,
+        Change.VALUE: _value,
+        Change.HASH: _hash,
+        Change.OFFSET: _offset,
+        Change.CLEAN_TEXT: _clean_text,
+        Change.DUMMY_DOCUMENT: _document,
+        Change.DOCUMENT_LENGTH: _document_length,
+    }
+)

@@ -1,0 +1,221 @@
+"""Walk an encoded data set (PS3.5 7) without decoding what is not needed.
+
+An element is a plain tuple, because there are thousands of them in an object:
+
+    (tag, vr, start, value, end, stop)
+
+`tag` is (group << 16) | element, `vr` the two letters, `start` the offset of the
+element's header in the buffer, `value` of its first value byte, `end` after its
+last value byte, and `stop` where the next element starts: `end`, or 8 bytes
+further where a delimitation item ends a value of undefined length.
+
+Explicit and Implicit VR Little Endian. This module changes nothing and knows no
+rules. What it cannot read raises `Refused`: nothing is skipped on a guess.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+
+from dicomanon_node.deid.dictionary import (
+    ITEM,
+    ITEM_DELIMITATION,
+    LONG_VRS,
+    SEQUENCE_DELIMITATION,
+    SHORT_VRS,
+    UNDEFINED_LENGTH,
+    vr_of,
+)
+from dicomanon_node.errors import Reason, Refused
+
+Buffer = bytes | bytearray | memoryview
+Element = tuple[int, str, int, int, int, int]
+
+_HEADER = Struct("<HHI").unpack_from
+_GROUP_ELEMENT = Struct("<HH").unpack_from
+_UINT16 = Struct("<H").unpack_from
+_UINT32 = Struct("<I").unpack_from
+
+_SHORT_BY_BYTES = {vr.encode(): vr for vr in SHORT_VRS}
+_LONG_BY_BYTES = {vr.encode(): vr for vr in LONG_VRS}
+
+# Item and delimitation headers are 8 bytes in every encoding (PS3.5 7.5).
+ITEM_HEADER_BYTES = 8
+_MAX_HEADER_BYTES = 12
+_DELIMITERS_GROUP = 0xFFFE
+
+
+def read_header(
+    buffer: Buffer, pos: int, limit: int, *, implicit: bool
+) -> tuple[int, str, int, int]:
+    """Read one element header: (tag, vr, offset of the value, length).
+
+    Items and delimiters come back with VR "". The length may be UNDEFINED_LENGTH; it
+    is not checked against `limit`.
+
+    Raises:
+        Refused: TRUNCATED if the header does not fit before `limit`, UNPARSABLE if
+            the VR is none of the standard's.
+
+    Standard: PS3.5 7.1.2, 7.1.3.
+    """
+    if pos + 8 > limit:
+        raise Refused(Reason.TRUNCATED)
+    group, element, length = _HEADER(buffer, pos)
+    tag = group << 16 | element
+    if group == _DELIMITERS_GROUP and element in (0xE000, 0xE00D, 0xE0DD):
+        return tag, "", pos + 8, length
+    if implicit:
+        return tag, vr_of(tag) or "UN", pos + 8, length
+    code = bytes(buffer[pos + 4 : pos + 6])
+    vr = _SHORT_BY_BYTES.get(code)
+    if vr is not None:
+        return tag, vr, pos + 8, length >> 16
+    vr = _LONG_BY_BYTES.get(code)
+    if vr is None:
+        raise Refused(Reason.UNPARSABLE, tag)
+    if pos + _MAX_HEADER_BYTES > limit:
+        raise Refused(Reason.TRUNCATED, tag)
+    return tag, vr, pos + 12, _UINT32(buffer, pos + 8)[0]
+
+
+def is_implicit_content(vr: str, *, implicit: bool) -> bool:
+    """How the items of a sequence are encoded: those of UN are always Implicit VR.
+
+    Standard: PS3.5 6.2.2, Note 2 and 4.
+    """
+    return implicit or vr == "UN"
+
+
+class SequenceEnd:
+    """Finds, in a growing buffer, where a value of undefined length ends.
+
+    Keeps its place between calls, so that a header that comes in many fragments is
+    scanned once. Values of defined length are jumped over, not looked into.
+    """
+
+    __slots__ = ("_max_depth", "_stack", "count", "pos")
+
+    def __init__(self, pos: int, *, implicit: bool, max_depth: int) -> None:
+        # The stack holds, for each open undefined length, what ends it and the encoding.
+        self._stack = [(SEQUENCE_DELIMITATION, implicit)]
+        self._max_depth = max_depth
+        self.pos = pos
+        self.count = 0
+
+    def advance(  # noqa: C901, PLR0912  (one loop, kept flat for speed)
+        self, buffer: Buffer, limit: int
+    ) -> bool:
+        """Scan on, up to `limit`; True when the end has been found (`pos` is after it)."""
+        stack = self._stack
+        pos = self.pos
+        count = 0
+        while stack:
+            if pos + 8 > limit:
+                break
+            ends, implicit = stack[-1]
+            group, element, length = _HEADER(buffer, pos)
+            if group == _DELIMITERS_GROUP:
+                tag = 0xFFFE0000 | element
+                if tag == ends:
+                    stack.pop()
+                    pos += 8
+                    continue
+                if tag != ITEM or ends != SEQUENCE_DELIMITATION:
+                    raise Refused(Reason.UNPARSABLE, tag)
+                pos += 8
+                if length == UNDEFINED_LENGTH:
+                    stack.append((ITEM_DELIMITATION, implicit))
+                else:
+                    pos += length
+            else:
+                if ends != ITEM_DELIMITATION:
+                    raise Refused(Reason.UNPARSABLE, group << 16 | element)
+                if not implicit and pos + 12 > limit:
+                    break
+                tag, vr, value, length = read_header(buffer, pos, limit, implicit=implicit)
+                if length == UNDEFINED_LENGTH:
+                    stack.append(
+                        (SEQUENCE_DELIMITATION, is_implicit_content(vr, implicit=implicit))
+                    )
+                    pos = value
+                else:
+                    pos = value + length
+            count += 1
+            if len(stack) > 2 * self._max_depth:
+                raise Refused(Reason.NESTED_TOO_DEEP)
+        self.pos = pos
+        self.count += count
+        return not stack
+
+    def item(self, buffer: Buffer, limit: int) -> int:
+        """The offset after the one item of undefined length that starts at `pos`.
+
+        Raises:
+            Refused: TRUNCATED if it does not end before `limit`.
+        """
+        self._stack = [(ITEM_DELIMITATION, self._stack[0][1])]
+        self.pos += ITEM_HEADER_BYTES
+        if not self.advance(buffer, limit):
+            raise Refused(Reason.TRUNCATED)
+        return self.pos
+
+
+def leaves(
+    buffer: Buffer, pos: int, end: int, *, implicit: bool
+) -> Iterator[tuple[int, str, int, int]]:
+    """Yield (tag, vr, offset of the value, offset after it) of all that is not a sequence.
+
+    For a look only: what cannot be read ends the walk without an error, because what
+    is looked into here is removed anyway.
+    """
+    while pos + ITEM_HEADER_BYTES <= end:
+        try:
+            tag, vr, value, length = read_header(buffer, pos, end, implicit=implicit)
+        except Refused:
+            return
+        known = vr if vr != "UN" else vr_of(tag) or "UN"
+        if not vr or known == "SQ" or length == UNDEFINED_LENGTH:
+            pos = value  # items, delimiters and sequences: step inside
+            continue
+        pos = value + length
+        if pos > end:
+            return
+        yield tag, known, value, pos
+
+
+class Elements:
+    """The top-level elements of a header, in the order they came in.
+
+    Attributes:
+        buffer: The encoded header.
+        implicit: Whether it is Implicit VR Little Endian.
+        rows: The elements.
+    """
+
+    __slots__ = ("_by_tag", "buffer", "implicit", "rows")
+
+    def __init__(self, buffer: Buffer, rows: list[Element], *, implicit: bool) -> None:
+        self.buffer = buffer
+        self.implicit = implicit
+        self.rows = rows
+        self._by_tag = {row[0]: row for row in rows}
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._by_tag
+
+    def row(self, tag: int) -> Element | None:
+        """The element, or None where it is absent."""
+        return self._by_tag.get(tag)
+
+    def value(self, tag: int) -> bytes | None:
+        """The encoded value (PHI), or None where the element is absent."""
+        row = self._by_tag.get(tag)
+        return None if row is None else bytes(self.buffer[row[3] : row[4]])
+
+    def ascii(self, tag: int) -> str:
+        """A value of the default repertoire without its padding (PHI); "" where absent.
+
+        Bytes outside of ASCII come back as U+FFFD: such a value matches nothing.
+        """
+        value = self.value(tag)
+        return "" if value is None else value.decode("ascii", "replace").strip(" \0")

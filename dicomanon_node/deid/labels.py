@@ -1,0 +1,115 @@
+"""What the standard says must be added to a de-identified object, and its file meta.
+
+Standard: PS3.15 E.1.1 (labels), PS3.10 7.1 (File Meta Information).
+"""
+
+import hashlib
+
+import dicomanon_node
+from dicomanon_node.deid import encoding
+from dicomanon_node.deid.plan import Plan
+from dicomanon_node.deid.rules import BurnedIn, Option, Profile
+from dicomanon_node.deid.table import METHOD_CODES
+
+PATIENT_IDENTITY_REMOVED = 0x00120062
+DEIDENTIFICATION_METHOD = 0x00120063
+DEIDENTIFICATION_METHOD_CODES = 0x00120064
+LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED = 0x00280303
+
+LABEL_TAGS = (
+    PATIENT_IDENTITY_REMOVED,
+    DEIDENTIFICATION_METHOD,
+    DEIDENTIFICATION_METHOD_CODES,
+    LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED,
+)
+
+# A UUID-derived UID of our own (PS3.5 B.2), made once; names this implementation.
+IMPLEMENTATION_CLASS_UID = "2.25.214748364780954287713316502711832560213"
+IMPLEMENTATION_VERSION_NAME = f"DCMANON_{dicomanon_node.__version__}"[:16]
+
+_COLUMN_BY_OPTION = {
+    Option.RETAIN_SAFE_PRIVATE: "retain_safe_private",
+    Option.RETAIN_UIDS: "retain_uids",
+    Option.RETAIN_DEVICE_IDENTITY: "retain_device_identity",
+    Option.RETAIN_INSTITUTION_IDENTITY: "retain_institution_identity",
+    Option.RETAIN_PATIENT_CHARACTERISTICS: "retain_patient_characteristics",
+    Option.RETAIN_LONGITUDINAL_FULL_DATES: "retain_longitudinal_full_dates",
+    Option.RETAIN_LONGITUDINAL_MODIFIED_DATES: "retain_longitudinal_modified_dates",
+    Option.CLEAN_DESCRIPTORS: "clean_descriptors",
+    Option.CLEAN_STRUCTURED_CONTENT: "clean_structured_content",
+    Option.CLEAN_GRAPHICS: "clean_graphics",
+    Option.CLEAN_PIXEL_DATA: "Clean Pixel Data Option",
+    Option.CLEAN_RECOGNIZABLE_VISUAL_FEATURES: "Clean Recognizable Visual Features Option",
+}
+
+
+def methods(plan: Plan, *, passes_burned_in: bool) -> list[str]:
+    """The values of De-identification Method (0012,0063): program, rules, remarks."""
+    texts = [f"dicomanon_node {dicomanon_node.__version__}"]
+    if plan.rules_digest:
+        texts.append(f"rules {plan.rules_digest}")
+    if passes_burned_in and plan.rules.burned_in is BurnedIn.PASS:
+        texts.append("burned in annotation not removed")
+    return texts
+
+
+def method_element(
+    previous: bytes | None, plan: Plan, *, passes_burned_in: bool, implicit: bool
+) -> bytes:
+    """(0012,0063) with our methods after those already there."""
+    values = [part.strip(b" \0") for part in (previous or b"").split(b"\\")]
+    values = [value for value in values if value]
+    for text in methods(plan, passes_burned_in=passes_burned_in):
+        if text.encode() not in values:
+            values.append(text.encode())
+    return encoding.element(DEIDENTIFICATION_METHOD, "LO", b"\\".join(values), implicit=implicit)
+
+
+def method_codes_element(previous_items: bytes, plan: Plan, *, implicit: bool) -> bytes:
+    """(0012,0064) with the codes of what ran after those already there (CID 7050)."""
+    names = ["basic_profile"] if plan.rules.profile is Profile.BASIC else []
+    names += [_COLUMN_BY_OPTION[option] for option in Option if option in plan.rules.options]
+    items = [previous_items]
+    for name in names:
+        code = METHOD_CODES[name]
+        if code.value.encode() not in previous_items:
+            items.append(
+                encoding.code_item(code.value, code.scheme, code.meaning, implicit=implicit)
+            )
+    content = b"".join(items)
+    if not content:
+        return b""
+    return encoding.element(DEIDENTIFICATION_METHOD_CODES, "SQ", content, implicit=implicit)
+
+
+def temporal_element(*, keeps_dates: bool, shifts_dates: bool, implicit: bool) -> bytes:
+    """(0028,0303), from what happened to the dates of this very object."""
+    value = b"MODIFIED" if shifts_dates else b"UNMODIFIED" if keeps_dates else b"REMOVED"
+    tag = LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED
+    return encoding.element(tag, "CS", value, implicit=implicit)
+
+
+def file_meta(sop_class_uid: bytes, sop_instance_uid: bytes, transfer_syntax_uid: str) -> bytes:
+    """Preamble, prefix and a new File Meta Information group (PS3.10 7.1).
+
+    Nothing of the original's: no AE titles, no private information, a zero preamble.
+    """
+    group = b"".join(
+        (
+            encoding.element(0x00020001, "OB", b"\x00\x01", implicit=False),
+            encoding.element(0x00020002, "UI", sop_class_uid, implicit=False),
+            encoding.element(0x00020003, "UI", sop_instance_uid, implicit=False),
+            encoding.element(0x00020010, "UI", transfer_syntax_uid.encode(), implicit=False),
+            encoding.element(0x00020012, "UI", IMPLEMENTATION_CLASS_UID.encode(), implicit=False),
+            encoding.element(
+                0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode(), implicit=False
+            ),
+        )
+    )
+    size = encoding.element(0x00020000, "UL", len(group).to_bytes(4, "little"), implicit=False)
+    return bytes(128) + b"DICM" + size + group
+
+
+def digest_of(*texts: str) -> str:
+    """A short digest that names a set of rules: 12 hexadecimal digits."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]

@@ -1,0 +1,365 @@
+"""A study's rules and the standard's table, compiled: for each tag, what is done.
+
+    a tag's rule > a VR's rule > the profile with its options > the floor for what
+    the table does not list
+
+A `Plan` decides; it does not touch an object. Decisions are cached by (tag, VR), so
+that the hot path asks a dictionary.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, IntEnum, auto
+
+from dicomanon_node.deid import dictionary
+from dicomanon_node.deid.pseudonyms import Key, Pseudonyms
+from dicomanon_node.deid.rules import (
+    ActionKind,
+    Option,
+    PrivateTag,
+    Profile,
+    RuleAction,
+    StudyRules,
+)
+from dicomanon_node.deid.table import TABLE, Code, Row
+
+AVAILABLE_OPTIONS: frozenset[Option] = frozenset(
+    {
+        Option.RETAIN_UIDS,
+        Option.RETAIN_DEVICE_IDENTITY,
+        Option.RETAIN_INSTITUTION_IDENTITY,
+        Option.RETAIN_PATIENT_CHARACTERISTICS,
+        Option.RETAIN_LONGITUDINAL_FULL_DATES,
+        Option.RETAIN_LONGITUDINAL_MODIFIED_DATES,
+        Option.CLEAN_DESCRIPTORS,
+    }
+)
+
+_PATIENT_NAME = 0x00100010
+_PATIENT_ID = 0x00100020
+_CONTENT_SEQUENCE = 0x0040A730
+_GRAPHIC_ANNOTATION_SEQUENCE = 0x00700001
+_WAVEFORM_ANNOTATION_SEQUENCE = 0x0040B020
+_ENCAPSULATED_DOCUMENT = 0x00420011
+_ENCAPSULATED_DOCUMENT_LENGTH = 0x00420015
+
+# UI attributes that name a class, a syntax or a vocabulary, never an instance: they are
+# not identifying and an object whose class is replaced is unreadable (PS3.6 Table A-1).
+CLASS_UID_TAGS = frozenset(
+    {
+        0x00080016,  # SOP Class UID
+        0x0008001A,  # Related General SOP Class UID
+        0x0008001B,  # Original Specialized SOP Class UID
+        0x00080062,  # SOP Classes in Study
+        0x0008010C,  # Coding Scheme UID
+        0x00080117,  # Context UID
+        0x00080118,  # Mapping Resource UID
+        0x0008040E,  # Stored Instance Transfer Syntax UID
+        0x00081150,  # Referenced SOP Class UID
+        0x0008115A,  # SOP Classes Supported
+        0x00083002,  # Available Transfer Syntax UID
+        0x00340003,  # Flow Transfer Syntax UID
+        0x04000010,  # MAC Calculation Transfer Syntax UID
+        0x04000510,  # Encrypted Content Transfer Syntax UID
+        0x30100052,  # Pertinent SOP Classes in Study
+        0x30100053,  # Pertinent SOP Classes in Series
+    }
+)
+
+# Groups that do not belong into a data set (PS3.5 7.1, PS3.7 E.1, PS3.10 7.1).
+_FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
+
+_TEMPORAL_VRS = frozenset({"DA", "DT", "TM"})
+_MODIFIED = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
+
+
+class Verb(IntEnum):
+    """What the engine does with an element; the order is that of the hot path's tests."""
+
+    KEEP = 0  # byte for byte
+    DROP = auto()
+    WALK = auto()  # a sequence: into its items
+    KEEP_DATE = auto()  # byte for byte, and (0028,0303) must know of it
+    CHANGE = auto()  # the value is replaced; `Change` says by what
+
+
+class Change(Enum):
+    """How a value is replaced; `actions` has a function for each."""
+
+    EMPTY = "zero length"
+    DUMMY = "dummy"
+    UID = "keyed UID"
+    PATIENT = "pseudonym"
+    PATIENT_NAME = "pseudonym of the patient"
+    SHIFT_DATE = "day shift"
+    VALUE = "value"
+    HASH = "hash"
+    OFFSET = "offset"
+    CLEAN_TEXT = "cleaned text"
+    HASH_ITEMS = "hash of the items' texts"
+    REDUCE_CONTENT = "content reduced to its references"
+    REDUCE_GRAPHICS = "dummy graphics"
+    DUMMY_CODE = "dummy code"
+    DUMMY_DOCUMENT = "dummy document"
+    DOCUMENT_LENGTH = "length of the dummy document"
+    CLASS_UID = "kept if well formed"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is done with an element, and which rule says so.
+
+    Attributes:
+        verb: What the engine does.
+        source: The rule that decided, in words, without values.
+        change: For Verb.CHANGE.
+        rule: The study's own rule with its parameters, where one decided.
+    """
+
+    verb: Verb
+    source: str
+    change: Change | None = None
+    rule: RuleAction | None = None
+
+
+class Plan:
+    """What is done with each element under one study's rules. Thread-safe.
+
+    Args:
+        rules: The study's rules.
+        key: The node's key.
+        rules_digest: Digest of all rule files; written into what is de-identified.
+    """
+
+    def __init__(self, rules: StudyRules, key: Key, rules_digest: str = "") -> None:
+        self.rules = rules
+        self.key_id = key.key_id
+        self.rules_digest = rules_digest
+        self.pseudonyms = Pseudonyms(
+            key, rules.random_seed or "", is_compatible=rules.is_compatible
+        )
+        self.drops_all_private = (
+            rules.removes_private
+            and not rules.private_tags
+            and not rules.saved_private
+            and not rules.saved_groups
+        )
+        self._decisions: dict[tuple[int, str], Decision] = {}
+
+    def decide(self, tag: int, vr: str) -> Decision:
+        """What is done with a standard element.
+
+        Args:
+            tag: Tag number, of an even group.
+            vr: Its VR; where the object says UN and the dictionary knows, the dictionary's.
+        """
+        decision = self._decisions.get((tag, vr))
+        if decision is None:
+            decision = self._decide(tag, vr)
+            # Bounded: only tags the dictionary knows are remembered, the rest is dropped anyway.
+            if dictionary.vr_of(tag) is not None:
+                self._decisions[tag, vr] = decision
+        return decision
+
+    def decide_private(self, private: PrivateTag, tag: int, vr: str) -> Decision:
+        """What is done with a private element whose creator is known to the block.
+
+        A study that keeps private elements keeps their numbers and words; names, dates
+        and UIDs in them are handled like those of elements the table does not list.
+
+        Args:
+            private: The element by its creator.
+            tag: Its tag number.
+            vr: Its VR, from the object or from the dictionary of private elements.
+        """
+        rules = self.rules
+        rule = rules.private_tags.get(private) or rules.tags.get(tag)
+        if rule is not None:
+            return _from_rule(rule, vr, "private tag rule")
+        is_saved = private in rules.saved_private or tag in rules.saved_groups
+        if rules.removes_private and not is_saved:
+            return Decision(Verb.DROP, "Table E.1-1 X: private attributes")
+        rule = rules.vrs.get(vr)
+        if rule is not None:
+            return _from_rule(rule, vr, "VR rule")
+        if rules.profile is Profile.BASIC and vr in ("PN", "UI", "DA", "DT", "AE", "UR"):
+            return self._floor(tag, vr)
+        return _kept(vr, "private, kept by the study")
+
+    def added_values(self) -> Iterator[tuple[int, RuleAction]]:
+        """Top-level elements that are set even where they are absent (`value`)."""
+        for tag, rule in self.rules.tags.items():
+            if rule.kind is ActionKind.VALUE and rule.value and tag >> 16 not in _FOREIGN_GROUPS:
+                yield tag, rule
+
+    def uncovered(self) -> list[Row]:
+        """Rows of Table E.1-1 that no rule of the study covers (none with a profile)."""
+        if self.rules.profile is not None:
+            return []
+        return [
+            row
+            for row in TABLE.values()
+            if row.tag not in self.rules.tags and row.vr not in self.rules.vrs
+        ]
+
+    def _decide(self, tag: int, vr: str) -> Decision:
+        known_vr = dictionary.vr_of(tag)
+        group = tag >> 16
+        if group in _FOREIGN_GROUPS:
+            return Decision(Verb.DROP, "not part of a data set")
+        if not tag & 0xFFFF:
+            return Decision(Verb.DROP, "group lengths would be wrong")
+        base = _base_tag(tag)
+        rule = self.rules.tags.get(tag) or self.rules.tags.get(base)
+        if rule is not None:
+            return _from_rule(rule, vr, "tag rule")
+        rule = self.rules.vrs.get(vr)
+        if rule is not None:
+            return _from_rule(rule, vr, "VR rule")
+        if self.rules.profile is Profile.BASIC:
+            if known_vr is None:
+                return Decision(Verb.DROP, "not in PS3.6")
+            if known_vr == "SQ" and vr not in ("SQ", "UN"):
+                return Decision(Verb.DROP, "a sequence that cannot be walked")
+            row = TABLE.get(base) or _group_row(tag)
+            if row is not None:
+                return self._from_row(row, vr)
+            return self._floor(tag, vr)
+        return _kept(vr, "not listed, no profile")
+
+    def _from_row(self, row: Row, vr: str) -> Decision:
+        code, option = row.code(self.rules.options)
+        source = f"Table E.1-1 {code}" + (f" by {option}" if option else "")
+        if code is Code.K:
+            return _kept(vr, source)
+        if code is Code.C and option is not None:
+            return self._cleaned(row, vr, option, source)
+        return _from_code(row, code, vr, source)
+
+    def _cleaned(self, row: Row, vr: str, option: Option, source: str) -> Decision:
+        if option is _MODIFIED:
+            if vr == "TM" or row.keyword == "TimezoneOffsetFromUTC":
+                # Whole days are shifted: the time of day and its zone stay true.
+                return Decision(Verb.KEEP, source)
+            if vr in ("DA", "DT"):
+                return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
+            return _from_code(row, row.basic, vr, source)
+        if vr == "SQ":
+            return Decision(Verb.WALK, source)
+        if vr in dictionary.CHARSET_VRS and vr != "PN":
+            return Decision(Verb.CHANGE, source, Change.CLEAN_TEXT)
+        # An AE title, a code string or a blob has no words to clean: what identifies goes.
+        return _from_code(row, row.basic, vr, source)
+
+    def _floor(self, tag: int, vr: str) -> Decision:
+        source = f"floor for {vr}"
+        if vr == "UI":
+            if tag in CLASS_UID_TAGS:
+                return Decision(Verb.CHANGE, source, Change.CLASS_UID)
+            if Option.RETAIN_UIDS in self.rules.options:
+                return Decision(Verb.KEEP, source)
+            return Decision(Verb.CHANGE, source, Change.UID)
+        if vr == "PN":
+            return Decision(Verb.CHANGE, source, Change.EMPTY)
+        if vr in _TEMPORAL_VRS:
+            return self._floor_temporal(vr, source)
+        if vr in ("AE", "UR"):
+            return Decision(Verb.DROP, source)
+        if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
+            return Decision(Verb.CHANGE, source, Change.DOCUMENT_LENGTH)
+        return _kept(vr, "not listed in Table E.1-1")
+
+    def _floor_temporal(self, vr: str, source: str) -> Decision:
+        if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.rules.options:
+            return _kept(vr, source)
+        if _MODIFIED in self.rules.options:
+            if vr == "TM":
+                return Decision(Verb.KEEP, source)
+            return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
+        return Decision(Verb.CHANGE, source, Change.EMPTY)
+
+
+def _base_tag(tag: int) -> int:
+    """Repeating groups are ruled by their first group (PS3.5 7.6)."""
+    if dictionary.is_overlay(tag):
+        return 0x60000000 | tag & 0xFFFF
+    return tag
+
+
+def _group_row(tag: int) -> Row | None:
+    if dictionary.is_curve(tag):
+        return TABLE[0x50000000]
+    if dictionary.is_overlay(tag):
+        # Without its data an overlay plane is not one: the whole group goes with it.
+        return TABLE[0x60003000]
+    return None
+
+
+def _kept(vr: str, source: str) -> Decision:
+    if vr == "SQ":
+        return Decision(Verb.WALK, source)
+    if vr in ("DA", "DT"):
+        return Decision(Verb.KEEP_DATE, source)
+    return Decision(Verb.KEEP, source)
+
+
+def _from_code(row: Row, code: Code, vr: str, source: str) -> Decision:
+    # Compound codes: the attribute's Type in the IOD would choose; as long as it is not
+    # known, the choice that keeps every IOD valid is taken (PS3.15 Table E.1-1a).
+    if row.tag == _WAVEFORM_ANNOTATION_SEQUENCE or code is Code.X:
+        # Waveform Annotation is a whole module that no IOD requires (PS3.3 A.34).
+        return Decision(Verb.DROP, source)
+    if row.tag == _PATIENT_NAME:
+        return Decision(Verb.CHANGE, source, Change.PATIENT_NAME)
+    if row.tag == _PATIENT_ID:
+        return Decision(Verb.CHANGE, source, Change.PATIENT)
+    if code is Code.U or vr == "UI":
+        return Decision(Verb.CHANGE, source, Change.UID)
+    if code is Code.X_OR_Z_OR_U:
+        return Decision(Verb.WALK, source)
+    if code in (Code.Z, Code.X_OR_Z):
+        return Decision(Verb.CHANGE, source, Change.EMPTY)
+    special = _DUMMY_SEQUENCES.get(row.tag)
+    if special is not None:
+        return Decision(Verb.CHANGE, source, special)
+    if vr == "SQ":
+        return Decision(Verb.WALK, source)
+    return Decision(Verb.CHANGE, source, Change.DUMMY)
+
+
+# How the D of an attribute that is more than a string is met.
+_DUMMY_SEQUENCES = {
+    _CONTENT_SEQUENCE: Change.REDUCE_CONTENT,
+    _GRAPHIC_ANNOTATION_SEQUENCE: Change.REDUCE_GRAPHICS,
+    0x00080082: Change.DUMMY_CODE,  # Institution Code Sequence
+    0x00401101: Change.DUMMY_CODE,  # Person Identification Code Sequence
+    _ENCAPSULATED_DOCUMENT: Change.DUMMY_DOCUMENT,
+}
+
+
+def _from_rule(rule: RuleAction, vr: str, source: str) -> Decision:  # noqa: C901  (a table)
+    source = f"{source}: {rule.kind}"
+    match rule.kind:
+        case ActionKind.DELETE:
+            return Decision(Verb.DROP, source)
+        case ActionKind.CLEAR:
+            return Decision(Verb.CHANGE, source, Change.EMPTY)
+        case ActionKind.KEEP:
+            return _kept(vr, source)
+        case ActionKind.VALUE:
+            return Decision(Verb.CHANGE, source, Change.VALUE, rule)
+        case ActionKind.HASH:
+            change = Change.HASH_ITEMS if vr == "SQ" else Change.HASH
+            return Decision(Verb.CHANGE, source, change, rule)
+        case ActionKind.REGEN:
+            if vr in ("DA", "DT"):
+                return Decision(Verb.CHANGE, source, Change.SHIFT_DATE, rule)
+            if vr == "TM":
+                return Decision(Verb.KEEP, source)
+            return Decision(Verb.CHANGE, source, Change.UID, rule)
+        case ActionKind.OFFSET:
+            if vr in ("DA", "DT"):
+                return Decision(Verb.CHANGE, source, Change.SHIFT_DATE, rule)
+            if vr == "TM":
+                return Decision(Verb.KEEP, source)
+            return Decision(Verb.CHANGE, source, Change.OFFSET, rule)

@@ -1,0 +1,214 @@
+"""Changes to whole sequences: what D, Z or a rule means for items.
+
+An SR document reduced to its references is still a document whose references
+resolve; a presentation state keeps its images and loses what was drawn.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from dicomanon_node.deid import encoding
+from dicomanon_node.deid.dictionary import (
+    ITEM,
+    SEQUENCE_DELIMITATION,
+    UNDEFINED_LENGTH,
+)
+from dicomanon_node.deid.elements import SequenceEnd, is_implicit_content, read_header
+from dicomanon_node.deid.plan import Change, Decision
+from dicomanon_node.errors import Reason, Refused
+
+if TYPE_CHECKING:
+    from dicomanon_node.deid.rewrite import Rewriter
+
+
+class Span(NamedTuple):
+    """A sequence in the buffer; `after` is behind its delimiter, if it has one."""
+
+    tag: int
+    encoded_vr: str
+    start: int
+    value: int
+    after: int
+    is_undefined: bool
+    implicit: bool
+    depth: int
+
+
+SequenceChange = Callable[["Rewriter", Span, Decision], bytes]
+
+_VALUE_TYPE = 0x0040A040
+_GRAPHIC_LAYER = 0x00700002
+_REFERENCED_IMAGE_SEQUENCE = 0x00081140
+
+# Value types of content items that refer to objects or hold the tree together, and say
+# nothing themselves (PS3.3 C.17.3.2.1).
+_REFERRING = frozenset({b"CONTAINER", b"IMAGE", b"COMPOSITE", b"WAVEFORM"})
+
+
+def _empty(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    return rewriter.with_content(span.start, span.value, b"", is_undefined=False)
+
+
+def _hash_items(rewriter: "Rewriter", span: Span, decision: Decision) -> bytes:
+    outer = rewriter.item_hash
+    rewriter.item_hash = decision.rule
+    try:
+        return _walked(rewriter, span)
+    finally:
+        rewriter.item_hash = outer
+
+
+def _dummy_code(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
+    item = encoding.code_item("0", "99DEID", "-", implicit=implicit)
+    return rewriter.with_content(span.start, span.value, item, is_undefined=False)
+
+
+def _reduce_content(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
+    kept = []
+    for content, end, is_delimited in _items(rewriter, span, implicit=implicit):
+        found = _find(rewriter, content, end, _VALUE_TYPE, implicit=implicit)
+        if found is not None and found.strip(b" \0") in _REFERRING:
+            kept.append(
+                _rewritten_item(rewriter, content, end, span, implicit, is_delimited=is_delimited)
+            )
+    if not kept:
+        kept.append(encoding.item(_dummy_content_item(implicit=implicit)))
+    return rewriter.with_content(span.start, span.value, b"".join(kept), is_undefined=False)
+
+
+def _dummy_content_item(*, implicit: bool) -> bytes:
+    # (121106, DCM, "Comment") with a dummy text: valid where a TEXT item is.
+    concept = encoding.code_item("121106", "DCM", "Comment", implicit=implicit)
+    return (
+        encoding.element(0x0040A010, "CS", b"CONTAINS", implicit=implicit)
+        + encoding.element(_VALUE_TYPE, "CS", b"TEXT", implicit=implicit)
+        + encoding.element(0x0040A043, "SQ", concept, implicit=implicit)
+        + encoding.element(0x0040A160, "UT", b"-", implicit=implicit)
+    )
+
+
+def _reduce_graphics(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
+    point = encoding.item(
+        encoding.element(0x00700005, "CS", b"PIXEL", implicit=implicit)  # Graphic Annotation Units
+        + encoding.element(0x00700020, "US", b"\x02\0", implicit=implicit)  # Graphic Dimensions
+        + encoding.element(0x00700021, "US", b"\x01\0", implicit=implicit)  # Number of Points
+        + encoding.element(0x00700022, "FL", b"\0\0\x80\x3f" * 2, implicit=implicit)  # 1.0\1.0
+        + encoding.element(0x00700023, "CS", b"POINT", implicit=implicit)  # Graphic Type
+        + encoding.element(0x00700024, "CS", b"N", implicit=implicit)  # Graphic Filled
+    )
+    graphics = encoding.element(0x00700009, "SQ", point, implicit=implicit)
+    kept = []
+    for content, end, _ in _items(rewriter, span, implicit=implicit):
+        parts = [
+            _rewritten(rewriter, content, end, tag, span, implicit=implicit)
+            for tag in (_REFERENCED_IMAGE_SEQUENCE, _GRAPHIC_LAYER)
+        ]
+        kept.append(encoding.item(b"".join(parts) + graphics))
+    return rewriter.with_content(span.start, span.value, b"".join(kept), is_undefined=False)
+
+
+SEQUENCE_CHANGES: Mapping[Change | None, SequenceChange] = MappingProxyType(
+    {
+        Change.EMPTY: _empty,
+        Change.HASH_ITEMS: _hash_items,
+        Change.DUMMY_CODE: _dummy_code,
+        Change.REDUCE_CONTENT: _reduce_content,
+        Change.REDUCE_GRAPHICS: _reduce_graphics,
+    }
+)
+
+
+def _walked(rewriter: "Rewriter", span: Span) -> bytes:
+    stop = None if span.is_undefined else span.after
+    new, after = rewriter.sequence(
+        span.tag,
+        span.encoded_vr,
+        span.start,
+        span.value,
+        stop,
+        span.after,
+        span.implicit,
+        span.depth,
+    )
+    return bytes(rewriter.buffer[span.start : after]) if new is None else new
+
+
+def _items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[tuple[int, int, bool]]:
+    # (offset of the content, offset after it, is delimited), each item's end looked up.
+    buffer, pos = rewriter.buffer, span.value
+    found = []
+    while pos < span.after:
+        tag, _, content, length = read_header(buffer, pos, span.after, implicit=True)
+        if tag == SEQUENCE_DELIMITATION:
+            break
+        if tag != ITEM:
+            raise Refused(Reason.UNPARSABLE, span.tag)
+        if length == UNDEFINED_LENGTH:
+            # One item and its delimiter look like a sequence without its own.
+            scan = SequenceEnd(pos, implicit=implicit, max_depth=rewriter.limits.nesting)
+            pos = scan.item(buffer, span.after)
+            found.append((content, pos - 8, True))
+        else:
+            pos = content + length
+            if pos > span.after:
+                raise Refused(Reason.TRUNCATED, span.tag)
+            found.append((content, pos, False))
+    return found
+
+
+def _spans(
+    rewriter: "Rewriter", pos: int, end: int, *, implicit: bool
+) -> list[tuple[int, str, int, int, int | None, int]]:
+    # The elements of an item: (tag, vr, start, value, stop or None, after).
+    buffer = rewriter.buffer
+    found = []
+    while pos < end:
+        tag, vr, value, length = read_header(buffer, pos, end, implicit=implicit)
+        stop = None if length == UNDEFINED_LENGTH else value + length
+        after = rewriter.after(value, vr, stop, end, implicit=implicit)
+        if not vr or after > end:
+            raise Refused(Reason.UNPARSABLE, tag)
+        found.append((tag, vr, pos, value, stop, after))
+        pos = after
+    return found
+
+
+def _find(rewriter: "Rewriter", pos: int, end: int, wanted: int, *, implicit: bool) -> bytes | None:
+    for tag, _, _, value, _, after in _spans(rewriter, pos, end, implicit=implicit):
+        if tag == wanted:
+            return bytes(rewriter.buffer[value:after])
+    return None
+
+
+def _rewritten(
+    rewriter: "Rewriter", pos: int, end: int, wanted: int, outer: Span, *, implicit: bool
+) -> bytes:
+    # One element of an item, rewritten by its own rules; b"" where the item has none.
+    for tag, vr, start, value, stop, after in _spans(rewriter, pos, end, implicit=implicit):
+        if tag == wanted:
+            new, _ = rewriter.element(tag, vr, start, value, stop, end, implicit, outer.depth + 1)
+            return bytes(rewriter.buffer[start:after]) if new is None else new
+    return b""
+
+
+def _rewritten_item(
+    rewriter: "Rewriter",
+    pos: int,
+    end: int,
+    outer: Span,
+    implicit: bool,
+    *,
+    is_delimited: bool,
+) -> bytes:
+    new, _ = rewriter.dataset(
+        pos,
+        end + 8 if is_delimited else end,
+        implicit=implicit,
+        depth=outer.depth + 1,
+        is_delimited=is_delimited,
+    )
+    return encoding.item(bytes(rewriter.buffer[pos:end]) if new is None else new)

@@ -1,0 +1,141 @@
+"""PS3.15 Table E.1-1 as data: what the profile and each option say of an attribute.
+
+The tables are files beside this module, with their edition; this module only reads
+them. What is done with an attribute is decided in `plan`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from types import MappingProxyType
+
+from dicomanon_node.deid.rules import Option
+
+TABLE_EDITION = "2026d"
+
+_COLUMNS = {
+    "retain_safe_private": Option.RETAIN_SAFE_PRIVATE,
+    "retain_uids": Option.RETAIN_UIDS,
+    "retain_device_identity": Option.RETAIN_DEVICE_IDENTITY,
+    "retain_institution_identity": Option.RETAIN_INSTITUTION_IDENTITY,
+    "retain_patient_characteristics": Option.RETAIN_PATIENT_CHARACTERISTICS,
+    "retain_longitudinal_full_dates": Option.RETAIN_LONGITUDINAL_FULL_DATES,
+    "retain_longitudinal_modified_dates": Option.RETAIN_LONGITUDINAL_MODIFIED_DATES,
+    "clean_descriptors": Option.CLEAN_DESCRIPTORS,
+    "clean_structured_content": Option.CLEAN_STRUCTURED_CONTENT,
+    "clean_graphics": Option.CLEAN_GRAPHICS,
+}
+
+
+class Code(StrEnum):
+    """Action codes (PS3.15 Table E.1-1a)."""
+
+    D = "D"  # a dummy of non-zero length
+    Z = "Z"  # zero length, or a dummy
+    X = "X"  # remove
+    K = "K"  # keep; sequences are walked
+    C = "C"  # clean: keep what is not identifying
+    U = "U"  # another UID, the same for the same UID
+    Z_OR_D = "Z/D"
+    X_OR_Z = "X/Z"
+    X_OR_D = "X/D"
+    X_OR_Z_OR_D = "X/Z/D"
+    X_OR_Z_OR_U = "X/Z/U*"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One attribute of Table E.1-1.
+
+    Attributes:
+        tag: Tag number; for the repeating groups 50xx and 60xx that of their first group.
+        name: Attribute name.
+        keyword: Keyword, or "" where PS3.6 has none.
+        vr: Value representation.
+        basic: The Basic Profile's code.
+        options: Codes of the options that say something about it.
+    """
+
+    tag: int
+    name: str
+    keyword: str
+    vr: str
+    basic: Code
+    options: Mapping[Option, Code]
+
+    def code(self, options: frozenset[Option]) -> tuple[Code, Option | None]:
+        """The code that holds under these options, and the option that decided it.
+
+        Options come before the profile; of two options that both speak, keeping (K)
+        comes before cleaning (C), as each option is a permission to retain more.
+
+        Standard: PS3.15 E.1.1, E.3.
+        """
+        for wanted in (Code.K, Code.C):
+            for option in Option:
+                if option in options and self.options.get(option) is wanted:
+                    return wanted, option
+        return self.basic, None
+
+
+def _rows(name: str) -> list[dict[str, object]]:
+    text = resources.files(__package__).joinpath(f"data/{name}.json").read_text(encoding="utf-8")
+    rows: list[dict[str, object]] = json.loads(text)["rows"]
+    return rows
+
+
+def _read_table() -> Iterator[Row]:
+    for row in _rows("ps3.15-table-e1-1"):
+        tag = str(row["tag"])
+        if "odd" in tag:
+            continue  # private attributes: `private` decides, by creator
+        number = int(tag[1:5].replace("x", "0") + tag[6:10].replace("x", "0"), 16)
+        options = row["options"]
+        if not isinstance(options, dict):
+            raise TypeError("Table E.1-1: a row's options are not a mapping")
+        yield Row(
+            tag=number,
+            name=str(row["name"]),
+            keyword=str(row["keyword"]),
+            vr=str(row["vr"]),
+            basic=Code(str(row["basic_profile"])),
+            options=MappingProxyType(
+                {_COLUMNS[column]: Code(code) for column, code in options.items() if code}
+            ),
+        )
+
+
+TABLE: Mapping[int, Row] = MappingProxyType({row.tag: row for row in _read_table()})
+
+
+@dataclass(frozen=True, slots=True)
+class MethodCode:
+    """A code of CID 7050 De-identification Method (PS3.16)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+METHOD_CODES: Mapping[str, MethodCode] = MappingProxyType(
+    {
+        str(row["table_e1_1_column"] or row["code_meaning"]): MethodCode(
+            str(row["code_value"]), str(row["scheme_designator"]), str(row["code_meaning"])
+        )
+        for row in _rows("cid-7050")
+    }
+)
+
+
+def safe_private() -> Mapping[tuple[int, str, int], str]:
+    """Table E.3.10-1: (group, private creator, low byte of the element) -> VR."""
+    return {
+        (
+            int(str(row["tag"])[1:5], 16),
+            str(row["private_creator"]),
+            int(str(row["tag"])[8:10], 16),
+        ): str(row["vr"])
+        for row in _rows("ps3.15-table-e3-10-1")
+    }
