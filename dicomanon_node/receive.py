@@ -23,6 +23,7 @@ from dicomanon_node.deid.convert import (
 )
 from dicomanon_node.deid.elements import Elements
 from dicomanon_node.deid.engine import Deidentified, Deidentifier
+from dicomanon_node.deid.rules import StudyRules
 from dicomanon_node.errors import Reason, Refused, Status
 from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
 from dicomanon_node.ops.logs import Log
@@ -54,6 +55,8 @@ class ReceiveSettings:
         destinations: Names of all configured destinations.
         layout: Where objects go in the outgoing tree; None if there is none.
         rules_digest: Names the rules in force, for the log.
+        is_batch: Everything is written to the outgoing tree and nothing is forwarded,
+            whatever the study says.
     """
 
     limits: Limits
@@ -62,6 +65,17 @@ class ReceiveSettings:
     destinations: tuple[str, ...]
     layout: Layout | None
     rules_digest: str
+    is_batch: bool = False
+
+    def is_written(self, rules: StudyRules) -> bool:
+        """Whether a study's objects go to the outgoing tree."""
+        return self.layout is not None and (self.is_batch or rules.writes_outgoing)
+
+    def forwarded_to(self, rules: StudyRules) -> tuple[str, ...]:
+        """Names of the destinations a study's objects go to."""
+        if self.is_batch:
+            return ()
+        return self.destinations if rules.destinations is None else rules.destinations
 
 
 class Receiver:
@@ -254,13 +268,12 @@ class ReceivedInstance:
         settings, rules = self._receiver.settings, self._route.plan.rules
         names = self._result.names
         outgoing_path = None
-        if settings.layout is not None and rules.writes_outgoing:
+        if settings.layout is not None and settings.is_written(rules):
             outgoing_path = settings.layout.render({"study": rules.name, **names})
-        destinations = settings.destinations if rules.destinations is None else rules.destinations
         return self._file.commit(
             outgoing_path=outgoing_path,
             queue_name=f"{names['SOPInstanceUID']}.dcm",
-            destinations=destinations,
+            destinations=settings.forwarded_to(rules),
         )
 
     # What is told of it.
@@ -298,7 +311,6 @@ class ReceivedInstance:
         if route is None or result is None:
             return
         names, rules, settings = result.names, route.plan.rules, self._receiver.settings
-        destinations = settings.destinations if rules.destinations is None else rules.destinations
         self._receiver.log.event(
             "instance.stored",
             association=self._association.association_id,
@@ -315,7 +327,7 @@ class ReceivedInstance:
             ms=self._elapsed_ms,
             duplicate=committed.is_duplicate,
             variant=committed.is_variant,
-            destination_count=len(destinations),
+            destination_count=len(settings.forwarded_to(rules)),
         )
         self._receiver.facts.send(
             InstanceFact(

@@ -1,0 +1,62 @@
+# Two commands do everything: `make serve` and `make test`. They need Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: help serve test check format lint types layers lock clean
+
+help:
+	@echo "make serve   set up what is needed and run the node with config/"
+	@echo "make test    set up what is needed and run all tests"
+	@echo "make check   the gate: format, lint, types, layers, tests"
+	@echo "make format  format the code"
+	@echo "make lock    lock the requirements anew"
+	@echo "make clean   remove the environment and caches; var/ stays"
+
+# What the node itself needs; the stamp is made anew when a lock changes.
+$(VENV)/runtime.stamp: requirements/runtime.txt requirements/build.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements/dev.txt
+	@echo "Setting up the tools for tests (once) ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+serve: $(VENV)/runtime.stamp
+	@exec $(BIN)/dicomanon-node serve
+
+test: $(VENV)/dev.stamp
+	@$(BIN)/pytest
+
+check: $(VENV)/dev.stamp
+	@$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory lint types layers test
+
+format: $(VENV)/dev.stamp
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: $(VENV)/dev.stamp
+	@$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	@$(BIN)/mypy
+
+layers: $(VENV)/dev.stamp
+	@$(BIN)/lint-imports
+
+lock: $(VENV)/dev.stamp
+	@for name in build runtime dev; do \
+		$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --no-header \
+			requirements/$$name.in --output-file requirements/$$name.txt; \
+	done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m dicomanon_node`."""
+
+from dicomanon_node.cli import main
+
+main()

@@ -1,0 +1,24 @@
+"""The group of commands and what they share."""
+
+import click
+
+import dicomanon_node
+from dicomanon_node.cli.check import check, schema
+from dicomanon_node.cli.deidentify import deidentify
+from dicomanon_node.cli.queue import queue
+from dicomanon_node.cli.send import echo, send
+from dicomanon_node.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(dicomanon_node.__version__, prog_name="dicomanon-node")
+def main() -> None:
+    """Receive DICOM objects, de-identify them on receipt, write and forward them.
+
+    Start with `dicomanon-node serve`, then `dicomanon-node send FILE...` from another
+    terminal.
+    """
+
+
+for _command in (serve, check, schema, send, echo, deidentify, queue):
+    main.add_command(_command)

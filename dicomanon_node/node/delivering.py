@@ -1,0 +1,33 @@
+"""What the courier process does: deliver the queues until it is told to stop."""
+
+import signal
+import threading
+
+from dicomanon_node.config import Config
+from dicomanon_node.delivery.courier import Courier
+from dicomanon_node.node.children import Ready
+from dicomanon_node.ops import logs
+
+
+def deliver(config: Config, ready: Ready) -> None:
+    """Deliver to all destinations until SIGTERM.
+
+    Args:
+        config: The configuration.
+        ready: To be called when delivery has begun.
+    """
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    log = logs.get()
+
+    def observe(event: str, **facts: object) -> None:
+        log.event(event, **facts)
+
+    courier = Courier(
+        config.node.destinations,
+        config.node.storage.spool,
+        observe,
+        calling_aet=config.node.listener.ae_title,
+    )
+    ready()
+    courier.run(stop)

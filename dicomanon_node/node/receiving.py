@@ -1,0 +1,92 @@
+"""What a receiver process does: accept associations until it is told to stop."""
+
+import signal
+import socket
+import threading
+import time
+
+from dicomanon_node.config import Config
+from dicomanon_node.network.listener import Listener
+from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
+from dicomanon_node.node import build
+from dicomanon_node.node.children import Ready
+from dicomanon_node.ops import logs
+
+# How long associations may go on after SIGTERM, seconds.
+DRAIN_S = 20.0
+
+
+class LoggingObserver:
+    """Writes what became of each association to the log. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._log = logs.get()
+
+    def rejected(self, reason: str, association: AssociationFacts) -> None:
+        """An association was rejected."""
+        self._log.event(
+            "association.rejected",
+            association=association.association_id,
+            calling_aet=association.calling_aet,
+            called_aet=association.called_aet,
+            peer=association.peer_address,
+            reason=reason,
+        )
+
+    def closed(self, association: AssociationFacts, how: Ending) -> None:
+        """An established association has ended."""
+        self._log.event(
+            "association.closed",
+            association=association.association_id,
+            calling_aet=association.calling_aet,
+            called_aet=association.called_aet,
+            peer=association.peer_address,
+            how=how,
+            stored=association.stored_count,
+            refused=association.refused_count,
+            bytes=association.received_bytes,
+            ms=round((time.monotonic() - association.opened) * 1000, 3),
+        )
+
+    def unassociated(self, peer_address: str, how: Ending) -> None:
+        """A connection ended without an association."""
+        self._log.event("connection.dropped", peer=peer_address, how=how)
+
+    def failed(self, association: AssociationFacts | None, error: Exception) -> None:
+        """A fault of ours."""
+        self._log.event(
+            "internal.error",
+            where="association",
+            association=association.association_id if association else None,
+            error=error,
+        )
+
+
+def receive(
+    config: Config, service: StorageService, listening: socket.socket, ready: Ready
+) -> None:
+    """Serve associations until SIGTERM, then let open ones end; a second SIGTERM aborts them.
+
+    Args:
+        config: The configuration.
+        service: Where instances go.
+        listening: The socket all receivers share.
+        ready: To be called when associations are accepted.
+    """
+    listener = Listener(build.listener_settings(config), service, LoggingObserver())
+    is_asked_twice = threading.Event()
+
+    def stop(_number: int, _frame: object) -> None:
+        if stop_requested.is_set():
+            is_asked_twice.set()
+            listener.abort_all()
+        stop_requested.set()
+        listener.stop_accepting()
+
+    stop_requested = threading.Event()
+    signal.signal(signal.SIGTERM, stop)
+    ready()
+    listener.serve(listening)
+    if not is_asked_twice.is_set() and not listener.wait_idle(DRAIN_S):
+        listener.abort_all()
+        listener.wait_idle(1.0)
