@@ -1,0 +1,95 @@
+"""What has to fit together: sections of node.toml with each other and with the rules."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from dicomanon_node.config.model import FolderDestination, NodeConfig
+from dicomanon_node.config.problems import alternatives, show
+from dicomanon_node.config.shape import Location
+from dicomanon_node.deid.rules import StudyRules
+
+Fault = tuple[Location, str]
+
+
+def node_faults(node: NodeConfig) -> Iterable[Fault]:
+    """Contradictions inside node.toml. Paths in it must be resolved already."""
+    yield from _repeated(
+        "destinations", "name", [entry.name.casefold() for entry in node.destinations]
+    )
+    yield from _repeated("ae_titles", "ae_title", [entry.ae_title for entry in node.ae_titles])
+    listener, admin = node.listener, node.admin
+    if listener.port and listener.port == admin.port:
+        yield ("admin", "port"), "is the listener's port too: choose another"
+    spool, outgoing = node.storage.spool, node.storage.outgoing
+    if outgoing is not None and _overlap(spool, outgoing):
+        yield ("storage", "outgoing"), "and storage.spool must not lie in each other"
+    for index, destination in enumerate(node.destinations):
+        if isinstance(destination, FolderDestination):
+            if _overlap(spool, destination.path):
+                path = ("destinations", index, "path")
+                yield path, "and storage.spool must not lie in each other"
+            if outgoing is not None and _overlap(outgoing, destination.path):
+                path = ("destinations", index, "path")
+                yield path, "and storage.outgoing must not lie in each other"
+    for public in (outgoing, *(_folders(node))):
+        if public is not None and node.secrets.key_file.is_relative_to(public):
+            yield ("secrets", "key_file"), "lies where objects are handed out: put it elsewhere"
+    if outgoing is None and not node.destinations:
+        yield (
+            ("storage", "outgoing"),
+            "is empty and there are no destinations: objects would go nowhere",
+        )
+
+
+def rule_name_faults(
+    node: NodeConfig, stations: Collection[str], studies: Collection[str]
+) -> Iterable[Fault]:
+    """Stations and studies that node.toml names and the rule files do not have."""
+    for index, entry in enumerate(node.ae_titles):
+        for key, name, known in (
+            ("study", entry.study, studies),
+            ("station", entry.station, stations),
+        ):
+            if name and name not in known:
+                text = f"{show(name)} is not in {_FILES[key]}{alternatives(name, known)}"
+                yield ("ae_titles", index, key), text
+
+
+def study_faults(
+    names: Sequence[str], studies: Mapping[str, StudyRules], *, has_outgoing: bool
+) -> Iterable[Fault]:
+    """Studies whose objects would go nowhere, or to destinations that do not exist.
+
+    Args:
+        names: Names of the destinations in node.toml.
+        studies: The rules.
+        has_outgoing: Whether there is an outgoing directory.
+    """
+    for study, rules in studies.items():
+        chosen = names if rules.destinations is None else rules.destinations
+        for index, name in enumerate(rules.destinations or ()):
+            if name not in names:
+                text = f"{show(name)} is no destination of node.toml{alternatives(name, names)}"
+                yield (study, "Destinations", index), text
+        if not chosen and not (has_outgoing and rules.writes_outgoing):
+            yield (study,), "its objects would go nowhere: neither to outgoing nor to a destination"
+        if len(set(chosen)) < len(chosen):
+            yield (study, "Destinations"), "names a destination twice"
+
+
+_FILES = {"study": "studies.json", "station": "stations.json"}
+
+
+def _repeated(section: str, key: str, names: list[str]) -> Iterable[Fault]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            first = names.index(name)
+            yield (section, index, key), f"is the same as in {section}[{first}]"
+
+
+def _folders(node: NodeConfig) -> list[Path]:
+    return [entry.path for entry in node.destinations if isinstance(entry, FolderDestination)]
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)

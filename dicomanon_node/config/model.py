@@ -1,0 +1,233 @@
+"""What node.toml may say: frozen models, one a section, a default for every key.
+
+The descriptions go into the JSON Schema; config/node.toml and docs/configuration.md say
+the same to people, and tests hold the three together. Paths are as written: `loading`
+resolves them. What concerns more than one section is checked in `checks`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dicomanon_node.config.values import (
+    AETitle,
+    DestinationName,
+    FilePath,
+    Host,
+    KeyPath,
+    Layout,
+    Network,
+    OptionalAETitle,
+    OptionalPath,
+    Uid,
+)
+
+_MIB = 1024 * 1024
+_GIB = 1024 * _MIB
+
+# DCMTK's and most others' smallest; above 16 MiB nobody gains and a peer could make us
+# reserve memory at will.
+_MIN_PDU_BYTES, _MAX_PDU_BYTES = 4096, 16 * _MIB
+_DEFAULT_PDU_BYTES = 128 * 1024
+_DAY_S = 86_400
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+AnyPort = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=_DAY_S)]
+PduBytes = Annotated[int, Field(ge=_MIN_PDU_BYTES, le=_MAX_PDU_BYTES)]
+Bytes = Annotated[int, Field(ge=0, le=2**62)]
+LimitBytes = Annotated[int, Field(ge=64 * 1024, le=2**62)]
+
+
+class Section(BaseModel):
+    """A table of node.toml: unknown keys are refused, types are not guessed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class Listener(Section):
+    """Where and as whom the node accepts associations."""
+
+    ae_title: AETitle = "DICOMANON"
+    """Called AE title that senders use."""
+    host: Host = "0.0.0.0"  # noqa: S104  (a node is there to be reached; peers narrow it)
+    """Address to listen on; "0.0.0.0" is every IPv4 interface, "::" IPv6 as well."""
+    port: AnyPort = 11112
+    """TCP port; 0 takes a free one and logs it."""
+    processes: Annotated[int, Field(ge=0, le=256)] = 0
+    """Receiver processes that share the port; 0 is one a core."""
+    max_pdu_bytes: PduBytes = _DEFAULT_PDU_BYTES
+    """Largest P-DATA-TF PDU a sender may send (PS3.8 D.1), bytes."""
+    acse_timeout_s: Seconds = 10.0
+    """Seconds a connection has to request an association, and an abort or release to end."""
+    idle_timeout_s: Seconds = 300.0
+    """Seconds an association may be silent before it is aborted."""
+    max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """Associations at a time in each process; more are rejected as "local limit exceeded"."""
+    extra_sop_classes: Annotated[tuple[Uid, ...], Field(strict=False)] = ()
+    """UIDs of private or new SOP classes to accept besides all storage SOP classes."""
+
+
+class AETitleRule(Section):
+    """One more AE title the node answers to, or a fixed rule for the listener's own."""
+
+    ae_title: AETitle
+    """Called AE title."""
+    study: str = ""
+    """Study rule for everything sent to this title; "" routes by StationName."""
+    station: str = ""
+    """Station rule for everything sent to this title; "" takes the object's StationName."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.study and self.station:
+            raise ValueError("give study or station, not both: a fixed study needs no station")
+        return self
+
+
+class Peer(Section):
+    """A sender that may associate. AE titles identify, they do not authenticate."""
+
+    name: str = ""
+    """For people; means nothing."""
+    ae_title: OptionalAETitle = ""
+    """Calling AE title; "" is any."""
+    address: Network | None = None
+    """IP address, or network in CIDR notation; left out is anywhere."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.ae_title and self.address is None:
+            raise ValueError("needs ae_title or address, or both")
+        return self
+
+
+class Storage(Section):
+    """Where objects are written. Spool and outgoing have to be on one file system."""
+
+    spool: FilePath = Path("var/spool")
+    """The node's own directory: objects being received, and the queues of the destinations."""
+    outgoing: OptionalPath = Path("var/outgoing")
+    """Directory for de-identified objects; "" writes none."""
+    layout: Layout = (
+        "{study}/{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+    )
+    """Path of an object under outgoing, from de-identified values."""
+    low_water_bytes: Bytes = _GIB
+    """Free bytes under which objects are refused with A700H (out of resources)."""
+
+
+class Secrets(Section):
+    """Where secrets are; never the secrets themselves."""
+
+    key_file: KeyPath = Path("var/secret.key")
+    """File with the node's key: 64 hexadecimal digits, mode 0600; made at the first start."""
+
+
+class Routing(Section):
+    """How an object finds its study."""
+
+    on_missing: Literal["default", "refuse"] = "default"
+    """StationName or the study's name missing or empty: use the default rules, or refuse."""
+
+
+class DicomDestination(Section):
+    """A PACS or other Storage SCP to forward to."""
+
+    name: DestinationName
+    """Unique; studies.json and the queue's directories use it."""
+    kind: Literal["dicom"]
+    """C-STORE to a Storage SCP."""
+    ae_title: AETitle
+    """Called AE title of the destination."""
+    host: Host
+    """Its IP address or host name."""
+    port: Port = 104
+    """Its TCP port."""
+    calling_ae_title: OptionalAETitle = ""
+    """Our AE title towards it; "" is the listener's."""
+    connect_timeout_s: Seconds = 10.0
+    """Seconds to wait for the TCP connection."""
+    acse_timeout_s: Seconds = 30.0
+    """Seconds to wait for the answer to an association request or release."""
+    response_timeout_s: Seconds = 120.0
+    """Seconds to wait for the C-STORE response."""
+    max_pdu_bytes: PduBytes = _DEFAULT_PDU_BYTES
+    """Largest PDU to send, bytes; the destination's own limit holds as well."""
+
+
+class FolderDestination(Section):
+    """A directory to forward to, laid out like outgoing; may be on another file system."""
+
+    name: DestinationName
+    """Unique; studies.json and the queue's directories use it."""
+    kind: Literal["folder"]
+    """Copy into a directory."""
+    path: FilePath
+    """The directory."""
+
+
+Destination = Annotated[DicomDestination | FolderDestination, Field(discriminator="kind")]
+
+
+class Log(Section):
+    """What is logged, and how. No value from an object ever is."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """JSON lines, text for people, or auto: text on a terminal, JSON elsewhere."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level to log."""
+    study_quiet_s: Seconds = 30.0
+    """Seconds without a new object after which a study's counts are logged."""
+
+
+class Limits(Section):
+    """Bounds on one object; beyond them it is refused with C000H (cannot understand)."""
+
+    header_bytes: LimitBytes = 128 * _MIB
+    """Data set up to Pixel Data, which is held in memory."""
+    object_bytes: LimitBytes = 16 * _GIB
+    """Whole data set; streamed, never held in memory."""
+    nesting: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Depth of sequences in sequences."""
+    elements: Annotated[int, Field(ge=100, le=1_000_000_000)] = 2_000_000
+    """Elements before Pixel Data, at all depths."""
+    deflated_bytes: LimitBytes = 512 * _MIB
+    """Data set in Deflated transfer syntax after inflating, which is held in memory."""
+    converted_bytes: LimitBytes = 512 * _MIB
+    """Big Endian data set, which is held in memory to be re-encoded."""
+
+
+class Admin(Section):
+    """Health and status over HTTP, for the site's own monitoring."""
+
+    host: Host = "127.0.0.1"
+    """Address to listen on; it has no authentication, so keep it on the machine."""
+    port: AnyPort = 8042
+    """TCP port; 0 takes a free one and logs it."""
+
+
+class NodeConfig(Section):
+    """node.toml of dicomanon_node."""
+
+    listener: Listener = Listener()
+    ae_titles: Annotated[tuple[AETitleRule, ...], Field(strict=False)] = ()
+    """More AE titles; objects sent to one may have a fixed study or station rule."""
+    peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
+    """Senders that may associate; none listed is all."""
+    storage: Storage = Storage()
+    secrets: Secrets = Secrets()
+    routing: Routing = Routing()
+    destinations: Annotated[tuple[Destination, ...], Field(strict=False)] = ()
+    """Where studies are forwarded to; studies.json may choose among them by name."""
+    log: Log = Log()
+    limits: Limits = Limits()
+    admin: Admin = Admin()
