@@ -1,0 +1,339 @@
+"""Every log event, declared once: name, level, meaning and the keys it may have.
+
+What is not declared here is not written (`logs`). The reference for operators,
+`docs/logs.md`, is made from these declarations (`reference`). Keys are written in
+the order given here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+
+from dicomanon_node.ops import keys as k
+from dicomanon_node.ops.judges import Value
+from dicomanon_node.ops.keys import Key
+
+
+class Level(IntEnum):
+    """How much an event matters. The numbers are those of `logging`."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+    @property
+    def word(self) -> str:
+        """As written in a log line."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A log event.
+
+    Attributes:
+        name: Stable name, `noun.participle`.
+        level: Its level, always the same.
+        meaning: One sentence.
+        keys: What it may carry, in the order written. A key without a value is left out.
+        key_names: Their names.
+        judges: Name and judge of each key, in the order written.
+    """
+
+    name: str
+    level: Level
+    meaning: str
+    keys: tuple[Key, ...]
+    key_names: frozenset[str]
+    judges: tuple[tuple[str, Callable[[object], Value]], ...]
+
+
+class UndeclaredError(LookupError):
+    """An event or a key that is not declared. Its text holds names, never values."""
+
+
+def _declare(name: str, level: Level, meaning: str, *keys: Key) -> Event:
+    judges = tuple((key.name, key.judge.accept) for key in keys)
+    return Event(name, level, meaning, keys, frozenset(key.name for key in keys), judges)
+
+
+_FROM = (k.ASSOCIATION, k.CALLING_AET)
+_UIDS = (k.STUDY_UID, k.SERIES_UID, k.SOP_INSTANCE_UID)
+_OBJECT = (k.SOP_CLASS, k.TRANSFER_SYNTAX)
+_QUEUED = (k.DESTINATION, k.SOP_INSTANCE_UID)
+_CONFIGURATION = (k.FILE, k.PATH, k.MESSAGE)
+
+_DECLARED = (
+    # The node and its processes.
+    _declare("node.starting", Level.INFO, "The node starts.", k.VERSION, k.PID),
+    _declare(
+        "node.key_created",
+        Level.WARNING,
+        "There was no secret key, so one was made. Keep a copy: pseudonyms depend on it.",
+        k.KEY_ID,
+    ),
+    _declare(
+        "node.config_warning",
+        Level.WARNING,
+        "The configuration is used, but something in it deserves a look.",
+        *_CONFIGURATION,
+    ),
+    _declare(
+        "node.config_error",
+        Level.ERROR,
+        "The configuration cannot be used; the node does not start.",
+        *_CONFIGURATION,
+    ),
+    _declare(
+        "node.ready",
+        Level.INFO,
+        "The node accepts associations.",
+        k.HOST,
+        k.PORT,
+        k.AE_TITLE,
+        k.PROCESSES,
+        k.PID,
+        k.STUDIES,
+        k.DESTINATION_COUNT,
+        k.RULES,
+        k.KEY_ID,
+        k.VERSION,
+    ),
+    _declare(
+        "node.draining",
+        Level.INFO,
+        "The node was told to stop: no new associations, open ones may end.",
+        k.SIGNAL,
+        k.ASSOCIATIONS,
+        k.DEADLINE_S,
+    ),
+    _declare("node.stopped", Level.INFO, "The node has stopped.", k.EXIT_CODE, k.SECONDS),
+    _declare("process.started", Level.INFO, "A process of the node runs.", k.ROLE, k.PID),
+    _declare(
+        "process.exited",
+        Level.INFO,
+        "A process of the node has ended as it was asked to.",
+        k.ROLE,
+        k.PID,
+        k.EXIT_CODE,
+        k.SECONDS,
+    ),
+    _declare(
+        "process.died",
+        Level.ERROR,
+        "A process of the node has ended unasked; another one takes its place.",
+        k.ROLE,
+        k.PID,
+        k.EXIT_CODE,
+        k.SECONDS,
+        k.RETRY_S,
+    ),
+    _declare(
+        "internal.error",
+        Level.ERROR,
+        "An exception nobody expected: a fault of this program, please report it.",
+        k.WHERE,
+        k.ASSOCIATION,
+        k.ERROR,
+    ),
+    # Associations.
+    _declare(
+        "association.accepted",
+        Level.DEBUG,
+        "An association is open.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.CONTEXTS,
+    ),
+    _declare(
+        "association.rejected",
+        Level.WARNING,
+        "An association was asked for and rejected.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.REASON,
+        k.ERROR,
+    ),
+    _declare(
+        "association.closed",
+        Level.INFO,
+        "An association has ended.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.HOW,
+        k.STORED,
+        k.REFUSED,
+        k.BYTES,
+        k.MS,
+    ),
+    _declare(
+        "connection.dropped",
+        Level.INFO,
+        "A TCP connection ended before it became an association: a health check, a port scan.",
+        k.PEER,
+        k.HOW,
+    ),
+    # Instances.
+    _declare(
+        "instance.stored",
+        Level.INFO,
+        "An instance is de-identified, durable and queued; it was answered 0000H.",
+        *_FROM,
+        k.STUDY,
+        k.BY_DEFAULT,
+        k.RULES,
+        *_UIDS,
+        *_OBJECT,
+        k.BYTES,
+        k.MS,
+        k.DUPLICATE,
+        k.VARIANT,
+        k.DESTINATION_COUNT,
+    ),
+    _declare(
+        "instance.refused",
+        Level.WARNING,
+        "An instance was not accepted; nothing of it was kept.",
+        *_FROM,
+        k.STUDY,
+        k.STATUS,
+        k.REASON,
+        k.TAG,
+        k.RULES,
+        *_OBJECT,
+        k.BYTES,
+        k.MS,
+        k.ERROR,
+    ),
+    _declare(
+        "instance.abandoned",
+        Level.WARNING,
+        "The association was lost before the last fragment; nothing of the instance was kept.",
+        *_FROM,
+        k.STUDY,
+        k.BYTES,
+        k.MS,
+    ),
+    _declare(
+        "study.quiet",
+        Level.INFO,
+        "Nothing more has come of this study for a while: what came so far.",
+        k.STUDY,
+        k.STUDY_UID,
+        k.SERIES,
+        k.INSTANCES,
+        k.DUPLICATES,
+        k.REFUSED,
+        k.BYTES,
+        k.SECONDS,
+        k.CALLING_AET,
+    ),
+    # Delivery.
+    _declare(
+        "delivery.sent",
+        Level.INFO,
+        "A destination has taken an instance; it left the queue.",
+        *_QUEUED,
+        *_OBJECT,
+        k.BYTES,
+        k.MS,
+        k.STATUS,
+        k.ATTEMPT,
+        k.WAITING,
+    ),
+    _declare(
+        "delivery.deferred",
+        Level.WARNING,
+        "A destination did not take an instance now; it stays in the queue.",
+        *_QUEUED,
+        k.REASON,
+        k.STATUS,
+        k.ERROR,
+        k.ATTEMPT,
+        k.RETRY_S,
+        k.WAITING,
+    ),
+    _declare(
+        "delivery.failed",
+        Level.ERROR,
+        "A destination refused an instance for good; it waits in failed/ for somebody.",
+        *_QUEUED,
+        *_OBJECT,
+        k.REASON,
+        k.STATUS,
+        k.ATTEMPT,
+        k.WAITING,
+    ),
+    _declare(
+        "destination.down",
+        Level.WARNING,
+        "A destination cannot be reached; its queue waits.",
+        k.DESTINATION,
+        k.REASON,
+        k.ERROR,
+        k.ATTEMPT,
+        k.RETRY_S,
+        k.WAITING,
+    ),
+    _declare(
+        "destination.up",
+        Level.INFO,
+        "A destination that was down takes instances again.",
+        k.DESTINATION,
+        k.WAITING,
+        k.SECONDS,
+    ),
+    # The spool.
+    _declare(
+        "spool.swept",
+        Level.INFO,
+        "Unfinished files of an earlier run were removed; none of them had been answered.",
+        k.REMOVED,
+        k.BYTES,
+        k.MS,
+    ),
+    _declare(
+        "spool.full",
+        Level.ERROR,
+        "There is no room for another instance; all are refused with A700H until there is.",
+        k.REASON,
+        k.FREE_BYTES,
+        k.ERROR,
+    ),
+    _declare(
+        "spool.available", Level.INFO, "There is room again.", k.FREE_BYTES, k.REFUSED, k.SECONDS
+    ),
+    # The log itself.
+    _declare(
+        "library.message",
+        Level.WARNING,
+        "A library wrote to its own log; its text is withheld because it may hold values.",
+        k.LOGGER,
+        k.LIBRARY_LEVEL,
+        k.COUNT,
+    ),
+    _declare(
+        "facts.dropped",
+        Level.WARNING,
+        "Counts by study are too low: the supervisor did not hear of every instance.",
+        k.COUNT,
+    ),
+    _declare(
+        "log.dropped",
+        Level.WARNING,
+        "This log is not complete.",
+        k.UNDECLARED,
+        k.UNWRITTEN,
+    ),
+)
+
+EVENTS: Mapping[str, Event] = MappingProxyType({event.name: event for event in _DECLARED})
+KEY_NAMES = frozenset(key.name for event in _DECLARED for key in event.keys)
