@@ -1,14 +1,18 @@
 """What the network asks of the rest of the node: the contract, no behaviour.
 
 The protocol never imports its handlers. `association` is given a
-`StorageService` and calls it for every C-STORE-RQ (PS3.7 9.1.1, PS3.4 B).
+`StorageService` and calls it for every C-STORE-RQ (PS3.7 9.1.1, PS3.4 B); what
+became of an association is told to an `AssociationObserver`.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from dicomanon_node.errors import Reason, Status
+from dicomanon_node.network.peers import Peer
 
 
 @dataclass(slots=True)
@@ -23,6 +27,7 @@ class AssociationFacts:
         stored_count: Instances answered 0000H so far.
         refused_count: Instances answered with a failure so far.
         received_bytes: Data set bytes received so far.
+        opened: When it was opened, monotonic seconds.
     """
 
     association_id: str
@@ -31,7 +36,8 @@ class AssociationFacts:
     peer_address: str
     stored_count: int = 0
     refused_count: int = 0
-    received_bytes: int = field(default=0)
+    received_bytes: int = 0
+    opened: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +89,68 @@ class StorageService(Protocol):
 
     def begin(self, request: StoreRequest, association: AssociationFacts) -> Instance:
         """Start to take one instance. Never raises for what is wrong with the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """What the listener is told; checked where the configuration is loaded.
+
+    Attributes:
+        ae_titles: The AE titles we answer to; at least one.
+        implementation_class_uid: Ours (PS3.7 D.3.3.2).
+        implementation_version_name: Ours, 1 to 16 characters.
+        peers: Who may associate; none listed means everybody.
+        extra_sop_classes: SOP class UIDs to store besides those of the standard.
+        max_pdu_bytes: The largest P-DATA-TF we take, advertised and enforced; not 0.
+        acse_timeout_s: Seconds a connection has to bring its A-ASSOCIATE-RQ (ARTIM).
+        idle_timeout_s: Seconds of silence after which an association is aborted, also in
+            the middle of an instance. Time the storage service takes does not count.
+        max_associations: Connections at a time, with or without an association.
+    """
+
+    ae_titles: tuple[str, ...]
+    implementation_class_uid: str
+    implementation_version_name: str
+    peers: tuple[Peer, ...] = ()
+    extra_sop_classes: tuple[str, ...] = ()
+    max_pdu_bytes: int = 131072
+    acse_timeout_s: float = 30.0
+    idle_timeout_s: float = 60.0
+    max_associations: int = 100
+
+
+class Ending(StrEnum):
+    """How an association or a connection came to its end."""
+
+    RELEASED = "released"  # A-RELEASE, the only regular one
+    ABORTED = "aborted"  # A-ABORT from the peer
+    LOST = "lost"  # the transport connection closed
+    TIMEOUT = "timeout"  # the peer was silent for too long; we aborted
+    PROTOCOL_ERROR = "protocol-error"  # the peer violated PS3.7 or PS3.8; we aborted
+    STOPPED = "stopped"  # the node ends; we aborted
+    LIMIT = "limit"  # over the number of connections; closed unread
+    INTERNAL_ERROR = "internal-error"  # a fault of ours; we aborted
+
+
+class AssociationObserver(Protocol):
+    """Is told what became of each connection. Used from many threads; must not block.
+
+    Exactly one of `rejected`, `closed` and `unassociated` is called for a connection, once.
+    """
+
+    def rejected(self, reason: str, association: AssociationFacts) -> None:
+        """An association was rejected. `reason` is the code of a `peers.Rejection`."""
+
+    def closed(self, association: AssociationFacts, how: Ending) -> None:
+        """An established association has ended."""
+
+    def unassociated(self, peer_address: str, how: Ending) -> None:
+        """A connection ended without an association: a health check, a port scan."""
+
+    def failed(self, association: AssociationFacts | None, error: Exception) -> None:
+        """Something raised that must not: a fault of ours, never the peer's.
+
+        When it was the storage service, the instance was answered 0110H and the association
+        goes on. The exception's text may hold a value of an object: log its class and where
+        it was raised, not its text. May be called any number of times.
+        """

@@ -1,0 +1,199 @@
+"""Accepts connections on a socket that several processes share.
+
+The supervisor binds, forks, and each process serves its own duplicate of the
+socket: whoever comes first accepts, so an idle process takes the next
+association. One connection is one thread. Nothing that a peer could hold up
+happens here: reading, a TLS handshake, judging a peer are all done in the
+connection's own thread.
+"""
+
+import errno
+import logging
+import select
+import socket
+from typing import Final
+
+from pynetdicom import _config
+from pynetdicom.ae import ApplicationEntity
+
+from dicomanon_node.network.association import Acceptor, AcceptorAssociation
+from dicomanon_node.network.contexts import ContextPolicy
+from dicomanon_node.network.provider import Waker
+from dicomanon_node.network.registry import Registry
+from dicomanon_node.network.service import (
+    AssociationObserver,
+    Ending,
+    ListenerSettings,
+    StorageService,
+)
+
+BACKLOG: Final = 128
+"""Connections the kernel holds until they are accepted; a scanner opens several at once."""
+
+KEEPALIVE_IDLE_S: Final = 60
+KEEPALIVE_INTERVAL_S: Final = 10
+KEEPALIVE_COUNT: Final = 3
+"""A peer that is gone without a word is noticed after 90 s, should no timer of DICOM be."""
+
+USER_TIMEOUT_MS: Final = 90_000
+"""Milliseconds sent data may stay unacknowledged (RFC 5482)."""
+
+EXHAUSTED_PAUSE_MS: Final = 100
+"""Milliseconds to wait when the process has no descriptor left; the peers wait in the backlog."""
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind and listen; to be done before forking.
+
+    Args:
+        host: An address of this machine; "" or "0.0.0.0" for all of IPv4, "::" for all of
+            IPv4 and IPv6.
+        port: 0 for one that is free.
+
+    Raises:
+        OSError: The address is not ours, is taken or may not be used.
+    """
+    candidates = socket.getaddrinfo(
+        host or "0.0.0.0",  # noqa: S104  (what "" means)
+        port,
+        type=socket.SOCK_STREAM,
+        flags=socket.AI_PASSIVE,
+    )
+    family, _, _, _, address = candidates[0]
+    return socket.create_server(
+        address,
+        family=family,
+        backlog=BACKLOG,
+        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+    )
+
+
+def prepare_socket(connection: socket.socket) -> socket.socket:
+    """Make a new connection ready; called in its own thread, where it may block.
+
+    Raises:
+        OSError: The peer has gone meanwhile.
+    """
+    # An answer is one small packet that the peer waits for: never hold it back.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
+        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+        ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
+    ):
+        if hasattr(socket, name):  # not all of them outside Linux
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection
+
+
+class Listener:
+    """A Storage and Verification SCP on a listening socket. Methods may be called from any thread.
+
+    Args:
+        settings: What it is told.
+        service: Where instances go.
+        observer: Is told what became of each connection.
+    """
+
+    def __init__(
+        self, settings: ListenerSettings, service: StorageService, observer: AssociationObserver
+    ) -> None:
+        # pynetdicom's handlers cost four calls a PDU, and its log texts quote the peer.
+        _config.LOG_HANDLER_LEVEL = "none"
+        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+        self._registry = Registry(settings.max_associations)
+        self._observer = observer
+        self._acceptor = Acceptor(
+            _application_entity(settings),
+            settings,
+            ContextPolicy(settings.extra_sop_classes),
+            service,
+            observer,
+            self._registry,
+            prepare_socket,
+        )
+        self._waker = Waker()
+
+    @property
+    def active_count(self) -> int:
+        """Established associations."""
+        return self._registry.active_count
+
+    @property
+    def connection_count(self) -> int:
+        """Connections, with or without an association."""
+        return self._registry.connection_count
+
+    def serve(self, listening: socket.socket) -> None:
+        """Accept connections until `stop_accepting`; call it once.
+
+        Args:
+            listening: Bound and listening. Its duplicate is used and closed; the socket
+                itself stays the caller's.
+        """
+        with listening.dup() as sock:
+            # Several processes wait; all but one find nothing there.
+            sock.setblocking(False)
+            poller = select.poll()
+            poller.register(sock, select.POLLIN)
+            poller.register(self._waker, select.POLLIN)
+            while not self._registry.is_draining:
+                # One connection a turn: the next goes to whoever is idle.
+                if any(descriptor == sock.fileno() for descriptor, _ in poller.poll()):
+                    self._accept(sock)
+        self._waker.close()
+
+    def stop_accepting(self) -> None:
+        """Accept no connection and no association any more; established ones go on.
+
+        A connection whose A-ASSOCIATE-RQ comes now is rejected, transient. May be called by
+        a signal handler.
+        """
+        self._registry.drain()
+        self._waker.wake()
+
+    def wait_idle(self, deadline_s: float) -> bool:
+        """Wait up to `deadline_s` seconds for the associations to end; whether they have."""
+        return self._registry.wait_idle(deadline_s)
+
+    def abort_all(self) -> None:
+        """Abort every association, close every connection. Returns at once."""
+        self._registry.stop_all()
+
+    def _accept(self, sock: socket.socket) -> None:
+        try:
+            connection, address = sock.accept()
+        except OSError as error:
+            # Another process was quicker, the peer has gone already, or:
+            if error.errno in _EXHAUSTED:
+                select.poll().poll(EXHAUSTED_PAUSE_MS)
+            return
+        # What a dual-stack socket makes of an IPv4 address (RFC 4291 2.5.5.2).
+        peer_address = address[0].removeprefix("::ffff:")
+        if self._registry.is_full:
+            connection.close()
+            self._observer.unassociated(peer_address, Ending.LIMIT)
+            return
+        association = AcceptorAssociation(
+            self._acceptor, connection, (peer_address, *address[1:])
+        )
+        self._registry.add(association)
+        try:
+            association.start()
+        except RuntimeError:  # no thread to be had
+            association.dismiss(Ending.LIMIT)
+
+
+def _application_entity(settings: ListenerSettings) -> ApplicationEntity:
+    """What pynetdicom's classes ask their Application Entity for."""
+    entity = ApplicationEntity(settings.ae_titles[0])
+    entity.implementation_class_uid = settings.implementation_class_uid
+    entity.implementation_version_name = settings.implementation_version_name
+    entity.maximum_pdu_size = settings.max_pdu_bytes
+    entity.acse_timeout = settings.acse_timeout_s
+    entity.network_timeout = settings.idle_timeout_s
+    return entity

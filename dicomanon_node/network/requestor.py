@@ -1,0 +1,389 @@
+"""The requestor: C-STORE and C-ECHO as SCU over one blocking connection.
+
+One association, one thread, no polling. The stored file's data set goes out as it
+lies in the file: it is not parsed, not re-encoded, and never held in memory beyond
+one buffer. Negotiation is pynetdicom's (`proposal`), the four DIMSE messages are
+packed by hand (`command`).
+
+It does not retry, does not decide what a status means, and does not send an
+instance in another transfer syntax than its own.
+"""
+
+import contextlib
+import errno
+import itertools
+import re
+import struct
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RP, A_RELEASE_RQ
+from pynetdicom.pdu_primitives import A_ABORT
+
+from dicomanon_node.network import command, proposal
+from dicomanon_node.network.command import Command, CommandError, CommandField
+from dicomanon_node.network.failures import (
+    AssociationAbortedError,
+    AssociationError,
+    ConnectionLostError,
+    ProtocolError,
+)
+from dicomanon_node.network.part10 import DicomFile
+from dicomanon_node.network.pdu_stream import PduStream
+from dicomanon_node.network.proposal import Agreement, Context
+
+DEFAULT_MAX_PDU_BYTES: Final = 128 * 1024
+"""The largest P-DATA-TF we send, also to a peer that sets no limit."""
+
+# PS3.8 9.3.1: PDU types
+_ASSOCIATE_AC: Final = 0x02
+_ASSOCIATE_RJ: Final = 0x03
+_P_DATA_TF: Final = 0x04
+_RELEASE_RQ: Final = 0x05
+_RELEASE_RP: Final = 0x06
+_ABORT: Final = 0x07
+
+# PS3.8 9.3.5, E.2: P-DATA-TF with one PDV, message control header
+_PDU_HEADER_BYTES: Final = 6
+_P_DATA = struct.Struct(">BxLLBB")  # type, PDU length, PDV length, context ID, control
+_PDV = struct.Struct(">LBB")  # PDV length, context ID, control
+_PDV_LENGTH_FIELD_BYTES: Final = 4
+_CONTROL_BYTES: Final = 2  # context ID and message control header, counted in the PDV length
+_IS_COMMAND: Final = 0x01
+_IS_LAST: Final = 0x02
+
+_BUFFER_BYTES: Final = 1024 * 1024
+_MAX_FRAGMENTS: Final = 256  # two buffers each, below IOV_MAX (1024)
+_MAX_MESSAGE_ID: Final = 0xFFFF
+_UNPRINTABLE: Final = re.compile(r"[^ -~]")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResponse:
+    """What the peer answered to a C-STORE-RQ (PS3.7 9.3.1.2).
+
+    Attributes:
+        status: The status word.
+        comment: Error Comment, the peer's words: printable ASCII, at most 64 characters.
+            For a person at a terminal, not for logs.
+    """
+
+    status: int
+    comment: str = ""
+
+
+class Requestor:
+    """An association that we ask for. Not thread-safe, but for `interrupt`.
+
+    As a context manager it associates on entry and releases on exit, or aborts if an
+    exception passes.
+
+    Args:
+        host: The peer's name or address.
+        port: The peer's port.
+        calling_aet: Our AE title.
+        called_aet: The peer's AE title.
+        contexts: What to propose, at most 128.
+        connect_timeout_s: Seconds to a TCP connection.
+        association_timeout_s: Seconds to the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
+        response_timeout_s: Seconds to a response once all is sent, and the longest time
+            without progress while sending.
+        max_pdu_bytes: The largest P-DATA-TF to send; the peer's limit holds as well.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        calling_aet: str,
+        called_aet: str,
+        contexts: Sequence[Context],
+        connect_timeout_s: float = 10.0,
+        association_timeout_s: float = 30.0,
+        response_timeout_s: float = 120.0,
+        max_pdu_bytes: int = DEFAULT_MAX_PDU_BYTES,
+    ) -> None:
+        self._address = (host, port)
+        self._request = proposal.encode_request(calling_aet, called_aet, contexts)
+        self.contexts = tuple(contexts)
+        self._connect_timeout_s = connect_timeout_s
+        self._association_timeout_s = association_timeout_s
+        self._response_timeout_s = response_timeout_s
+        self._max_pdu_bytes = max_pdu_bytes
+        self._stream: PduStream | None = None
+        self._agreement = Agreement(max_pdu_bytes=0)
+        self._fragment_bytes = 0
+        self._buffer = memoryview(b"")
+        self._message_ids = itertools.cycle(range(1, _MAX_MESSAGE_ID + 1))
+
+    def __enter__(self) -> Self:
+        self.associate()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            self.release()
+        else:
+            self.abort()
+
+    @property
+    def is_established(self) -> bool:
+        """Whether there is an association, as far as we have heard."""
+        return self._stream is not None
+
+    def associate(self) -> None:
+        """Connect and negotiate.
+
+        Raises:
+            AssociationError: Temporary. There is no association, for whichever reason.
+
+        Standard: PS3.8 7.1.
+        """
+        self._stream = stream = PduStream.connect(*self._address, self._connect_timeout_s)
+        with self._ending_on_failure():
+            stream.send([self._request], self._association_timeout_s)
+            kind, pdu = stream.receive(self._association_timeout_s)
+            if kind == _ASSOCIATE_RJ:
+                raise proposal.decode_reject(pdu)
+            if kind != _ASSOCIATE_AC:
+                raise self._unexpected(kind, pdu)
+            self._agreement = proposal.decode_accept(pdu, self.contexts)
+            self._fragment_bytes = self._negotiated_fragment_bytes()
+        fragments = max(1, min(_BUFFER_BYTES // self._fragment_bytes, _MAX_FRAGMENTS))
+        self._buffer = memoryview(bytearray(fragments * self._fragment_bytes))
+
+    def echo(self) -> int:
+        """C-ECHO (PS3.7 9.1.5). `contexts` must have the Verification SOP class.
+
+        Returns:
+            The status word.
+
+        Raises:
+            AssociationError: Temporary. The association is lost.
+            ContextNotAcceptedError: The peer does not take Verification.
+        """
+        stream = self._established()
+        context_id = self._agreement.verification_context_id()
+        message_id = next(self._message_ids)
+        request = memoryview(command.encode_echo_request(message_id))
+        with self._ending_on_failure():
+            stream.send(
+                [*self._fragments(request, context_id, _IS_COMMAND)], self._response_timeout_s
+            )
+            response = self._response(CommandField.C_ECHO_RSP, message_id, context_id)
+        return response.status or 0
+
+    def store(self, file: DicomFile) -> StoreResponse:
+        """C-STORE (PS3.7 9.1.1): send a file's data set and wait for the response.
+
+        Args:
+            file: What to send; it must not change meanwhile.
+
+        Returns:
+            The peer's response. Only a status of 0000H or Bxxx says that it has taken the
+            instance.
+
+        Raises:
+            AssociationError: Temporary. The association is lost; whether the peer has
+                taken the instance is not known.
+            ContextNotAcceptedError: Not sent, the association stands.
+            OSError: The file cannot be read to its end. The association is aborted if the
+                instance was partly sent.
+        """
+        stream = self._established()
+        context_id = self._agreement.context_id(file.sop_class_uid, file.transfer_syntax_uid)
+        message_id = next(self._message_ids)
+        request = memoryview(
+            command.encode_store_request(message_id, file.sop_class_uid, file.sop_instance_uid)
+        )
+        with contextlib.closing(self._message(request, file, context_id)) as portions:
+            portion = next(portions)  # a file that cannot be opened does the association no harm
+            with self._ending_on_failure():
+                stream.send(portion, self._response_timeout_s)
+                for portion in portions:
+                    stream.send(portion, self._response_timeout_s)
+                response = self._response(CommandField.C_STORE_RSP, message_id, context_id)
+        return StoreResponse(
+            status=response.status or 0,
+            comment=_UNPRINTABLE.sub("?", response.error_comment),
+        )
+
+    def is_usable(self) -> bool:
+        """Whether the association still stands after a pause. Ends it if the peer has."""
+        if self._stream is None:
+            return False
+        if not self._stream.has_something():
+            return True
+        # Nothing is due to us: whatever the peer has to say ends the association.
+        try:
+            with self._ending_on_failure():
+                raise self._unexpected(*self._stream.receive(self._association_timeout_s))
+        except AssociationError:
+            return False
+
+    def release(self) -> None:
+        """Release the association and close. Every response is in, so nothing can fail.
+
+        A peer that does not answer the release in proper form has still answered all
+        that was sent; the connection is closed either way.
+
+        Standard: PS3.8 7.2.
+        """
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            stream.send([A_RELEASE_RQ().encode()], self._association_timeout_s)
+            kind = stream.receive(self._association_timeout_s)[0]
+            if kind == _RELEASE_RQ:  # both asked at once (PS3.8 7.2.2.7)
+                stream.send([A_RELEASE_RP().encode()], self._association_timeout_s)
+                stream.receive(self._association_timeout_s)
+        except AssociationError:
+            return
+        finally:
+            self._close()
+
+    def abort(self) -> None:
+        """Abort the association if there is one, and close (PS3.8 7.3)."""
+        stream = self._stream
+        if stream is None:
+            return
+        abort = A_ABORT()
+        abort.abort_source = 0  # service user
+        try:
+            stream.send([A_ABORT_RQ(abort).encode()], self._connect_timeout_s)
+        except AssociationError:
+            return
+        finally:
+            self._close()
+
+    def interrupt(self) -> None:
+        """From another thread: make what is under way fail with `ConnectionLostError`."""
+        stream = self._stream
+        if stream is not None:
+            stream.interrupt()
+
+    @contextlib.contextmanager
+    def _ending_on_failure(self) -> Iterator[None]:
+        """No association survives a failure inside."""
+        try:
+            yield
+        except (ProtocolError, OSError):  # the peer's fault, our file's: the peer is told
+            self.abort()
+            raise
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
+
+    def _established(self) -> PduStream:
+        if self._stream is None:
+            raise ConnectionLostError("no-association")
+        return self._stream
+
+    def _negotiated_fragment_bytes(self) -> int:
+        """The longest fragment in one PDU: even, as no peer has to take odd ones."""
+        limit = min(self._agreement.max_pdu_bytes or self._max_pdu_bytes, self._max_pdu_bytes)
+        fragment_bytes = (limit - _PDV_LENGTH_FIELD_BYTES - _CONTROL_BYTES) & ~1
+        if fragment_bytes <= 0:
+            raise ProtocolError("peer-maximum-too-small")
+        return fragment_bytes
+
+    def _fragments(
+        self, data: memoryview, context_id: int, control: int, *, is_last: bool = True
+    ) -> Iterator[bytes | memoryview]:
+        """P-DATA-TF PDUs of one PDV each: header, fragment, header, fragment, ..."""
+        for start in range(0, len(data), self._fragment_bytes):
+            fragment = data[start : start + self._fragment_bytes]
+            if is_last and start + len(fragment) == len(data):
+                control |= _IS_LAST
+            length = _CONTROL_BYTES + len(fragment)
+            yield _P_DATA.pack(
+                _P_DATA_TF, _PDV_LENGTH_FIELD_BYTES + length, length, context_id, control
+            )
+            yield fragment
+
+    def _message(
+        self, request: memoryview, file: DicomFile, context_id: int
+    ) -> Generator[list[bytes | memoryview], None, None]:
+        """The C-STORE-RQ and its data set, in portions to send one after the other.
+
+        A portion is valid until the next one is asked for: they share one buffer.
+        """
+        portion = [*self._fragments(request, context_id, _IS_COMMAND)]
+        with file.path.open("rb", buffering=0) as source:
+            source.seek(file.dataset_offset)
+            remaining = file.dataset_bytes
+            while remaining:
+                wanted = self._buffer[: min(remaining, len(self._buffer))]
+                count = source.readinto(wanted)
+                # Full fragments only, but for the last: the buffer is a multiple of them.
+                if count != len(wanted):
+                    raise OSError(errno.EIO, "file ends early")
+                remaining -= count
+                portion += self._fragments(wanted, context_id, 0, is_last=not remaining)
+                yield portion
+                portion = []
+
+    def _response(self, expected: CommandField, message_id: int, context_id: int) -> Command:
+        """Wait for the response to our one outstanding request."""
+        fragments = bytearray()
+        is_complete = False
+        while not is_complete:
+            kind, pdu = self._established().receive(self._response_timeout_s)
+            if kind != _P_DATA_TF:
+                raise self._unexpected(kind, pdu)
+            for pdv_context_id, control, value in _pdvs(pdu):
+                if pdv_context_id != context_id:
+                    raise ProtocolError("response-in-other-context")
+                if not control & _IS_COMMAND:
+                    continue  # C-STORE-RSP and C-ECHO-RSP have no data set; some send one
+                fragments += value
+                is_complete = bool(control & _IS_LAST)
+            if len(fragments) > command.MAX_COMMAND_SET_BYTES:
+                raise ProtocolError("response-too-long")
+        try:
+            response = command.decode(fragments)
+        except CommandError:
+            raise ProtocolError("response-malformed") from None
+        if response.command_field != expected or response.responded_to != message_id:
+            raise ProtocolError("response-to-something-else")
+        if response.status is None:
+            raise ProtocolError("response-without-status")
+        return response
+
+    def _unexpected(self, kind: int, pdu: bytes) -> AssociationError:
+        """The error for a PDU that ends the association."""
+        if kind == _ABORT:
+            source, reason = pdu[8:10] if len(pdu) >= 10 else (0, 0)  # noqa: PLR2004  (PS3.8 Table 9-26)
+            return AssociationAbortedError(source, reason)
+        if kind == _RELEASE_RQ:
+            self._established().send([A_RELEASE_RP().encode()], self._association_timeout_s)
+            return ConnectionLostError("released-by-peer")
+        return ProtocolError("unexpected-pdu")
+
+
+def _pdvs(pdu: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Context ID, message control header and fragment of each PDV (PS3.8 9.3.5.1)."""
+    position = _PDU_HEADER_BYTES
+    while position < len(pdu):
+        start = position + _PDV.size
+        if start > len(pdu):
+            raise ProtocolError("pdv-malformed")
+        length, context_id, control = _PDV.unpack_from(pdu, position)
+        position += _PDV_LENGTH_FIELD_BYTES + length
+        if position > len(pdu) or length < _CONTROL_BYTES:
+            raise ProtocolError("pdv-malformed")
+        yield context_id, control, pdu[start:position]

@@ -1,0 +1,495 @@
+"""Associations over real sockets: how they begin, how they end, what they survive."""
+
+import socket
+import struct
+import threading
+import time
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from pynetdicom.pdu import A_ASSOCIATE_AC
+from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
+from support_network import (
+    ABORT_TYPE,
+    CT,
+    EXPLICIT,
+    IMPLICIT,
+    MR,
+    P_DATA_TYPE,
+    RELEASE_RP_TYPE,
+    RELEASE_RQ,
+    RJ_TYPE,
+    VERIFICATION,
+    MemoryService,
+    RawRequestor,
+    abort_rq,
+    associate_rq,
+    command_set,
+    message,
+    p_data,
+    pdv,
+    running_node,
+    store_rq,
+    wait_until,
+)
+
+from dicomanon_node.errors import Status
+from dicomanon_node.network import association
+from dicomanon_node.network.peers import Peer
+from dicomanon_node.network.service import Ending, Outcome
+
+NO_REASON = b"\0\0\0\0"
+PROVIDER_INVALID_PARAMETER = b"\0\0\x02\x06"
+HALF_OBJECT = p_data(pdv(1, 3, store_rq())) + p_data(pdv(1, 0, b"half"))
+ECHO_RQ = command_set(
+    AffectedSOPClassUID=VERIFICATION, CommandField=0x0030, MessageID=3, CommandDataSetType=0x0101
+)
+
+
+@pytest.fixture(autouse=True)
+def _short_close_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(association, "CLOSE_WAIT_S", 0.5)
+
+
+# Storing.
+
+
+def test_an_instance_is_stored_and_the_association_released():
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(message(store_rq(9), b"x" * 300_000, fragment_bytes=5000))
+        response = peer.response()
+        assert (response.Status, response.MessageIDBeingRespondedTo) == (0x0000, 9)
+        peer.release()
+        assert node.observer.ending() is Ending.RELEASED
+        assert node.service.received == [b"x" * 300_000]
+        [(_, facts)] = node.observer.endings
+        assert (facts.calling_aet, facts.called_aet) == ("RAW", "NODE")
+        assert facts.peer_address == "127.0.0.1"
+        assert (facts.stored_count, facts.refused_count) == (1, 0)
+        assert facts.received_bytes == 300_000
+
+
+def test_messages_sent_in_a_row_are_answered_in_order():
+    stream = (
+        message(store_rq(1), b"one")
+        + message(ECHO_RQ, None, 5)
+        + message(store_rq(2, MR), b"two", 3)
+        + RELEASE_RQ
+    )
+    contexts = [(1, CT, [EXPLICIT]), (3, MR, [IMPLICIT]), (5, VERIFICATION, [IMPLICIT])]
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate(associate_rq(contexts))
+        peer.send(stream)
+        fields = [
+            (r.CommandField, r.MessageIDBeingRespondedTo)
+            for r in (peer.response(), peer.response(), peer.response())
+        ]
+        assert fields == [(0x8001, 1), (0x8030, 3), (0x8001, 2)]
+        assert peer.pdu()[0] == RELEASE_RP_TYPE
+        assert node.service.received == [b"one", b"two"]
+
+
+def test_a_request_and_its_data_in_one_segment_with_the_association_are_taken():
+    # No peer may do it, but nothing is lost if it does.
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.send(associate_rq() + message(store_rq(), b"early"))
+        assert peer.pdu()[0] == 0x02
+        assert peer.response().Status == 0x0000
+        assert node.service.received == [b"early"]
+
+
+def test_a_response_is_cut_to_what_the_peer_receives():
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate(associate_rq(max_pdu_bytes=32))
+        peer.send(message(store_rq(), b"x"))
+        assert peer.response().Status == 0x0000
+        assert node.service.received == [b"x"]
+
+
+def test_a_handler_slower_than_the_idle_time_out_harms_nothing():
+    class Slow(MemoryService):
+        def begin(self, *arguments: Any) -> Any:
+            time.sleep(0.5)
+            return super().begin(*arguments)
+
+    with running_node(Slow(), idle_timeout_s=0.2) as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(message(store_rq(), b"x"))
+        assert peer.response().Status == 0x0000
+        peer.release()
+        assert node.observer.ending() is Ending.RELEASED
+
+
+def test_a_peer_that_reads_no_answers_is_given_up():
+    with running_node(idle_timeout_s=0.5) as node:
+        peer = socket.socket()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with peer:
+            peer.settimeout(0.2)
+            peer.connect(("127.0.0.1", node.port))
+            peer.sendall(associate_rq())
+            stream = message(store_rq(), b"") * 200
+            # Until both socket buffers are full of answers, and of requests behind them.
+            while not node.observer.endings:
+                try:
+                    peer.sendall(stream)
+                except TimeoutError:
+                    continue
+                except OSError:
+                    break
+            assert node.observer.ending() in (Ending.LOST, Ending.TIMEOUT)
+
+
+# Who may associate.
+
+
+def rejection(node_settings: dict[str, Any], request: bytes) -> tuple[bytes, list[str], list[Any]]:
+    """The three words of the A-ASSOCIATE-RJ, the observed reasons, the failures."""
+    with running_node(**node_settings) as node, RawRequestor(node.port) as peer:
+        peer.send(request)
+        kind, body = peer.pdu()
+        assert kind == RJ_TYPE
+        peer.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: node.listener.connection_count == 0)
+        assert not node.observer.endings
+        assert not node.observer.strangers
+        assert not node.service.instances
+        return body[1:], [code for code, _ in node.observer.rejections], node.observer.failures
+
+
+def test_a_wrong_called_title_is_rejected():
+    words, codes, _ = rejection({}, associate_rq(called="OTHER"))
+    assert (words, codes) == (b"\x01\x01\x07", ["called-ae-title"])
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [Peer("OTHER"), Peer("RAW", (ip_network("10.0.0.0/8"),)), Peer(None, (ip_network("::1"),))],
+)
+def test_a_peer_that_is_not_listed_is_rejected(peer: Peer):
+    words, codes, _ = rejection({"peers": (peer,)}, associate_rq())
+    assert (words, codes) == (b"\x01\x01\x03", ["peer-not-allowed"])
+
+
+def test_a_listed_peer_is_accepted():
+    peers = (Peer("OTHER"), Peer("RAW", (ip_network("127.0.0.0/8"),)))
+    with running_node(peers=peers) as node, RawRequestor(node.port) as peer:
+        peer.associate()
+
+
+def test_a_check_that_raises_rejects():
+    class Broken:
+        def is_calling(self, *_: object) -> bool:
+            raise RuntimeError("DOE^JANE")
+
+    words, codes, failures = rejection({"peers": (Broken(),)}, associate_rq())
+    assert (words, codes) == (b"\x02\x01\x01", ["peer-check-failed"])
+    assert [type(error) for error in failures] == [RuntimeError]
+
+
+def test_another_application_context_is_rejected():
+    request = associate_rq().replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.2")
+    words, codes, _ = rejection({}, request)
+    assert (words, codes) == (b"\x01\x01\x02", ["application-context"])
+
+
+def test_an_asynchronous_window_is_answered_with_one_operation():
+    window = AsynchronousOperationsWindowNegotiation()
+    window.maximum_number_operations_invoked = 8
+    window.maximum_number_operations_performed = 8
+    with running_node() as node, RawRequestor(node.port) as peer:
+        body = peer.associate(associate_rq(extra=[window]))
+    answer = A_ASSOCIATE_AC()
+    answer.decode(b"\x02\x00" + struct.pack(">L", len(body)) + body)
+    items = [
+        (item.max_operations_invoked, item.max_operations_performed)
+        for item in answer.user_information.user_data
+        if hasattr(item, "max_operations_invoked")
+    ]
+    assert items == [(1, 1)]
+
+
+def test_the_answer_says_who_we_are_and_what_we_receive():
+    with running_node(max_pdu_bytes=65536) as node, RawRequestor(node.port) as peer:
+        body = peer.associate()
+    answer = A_ASSOCIATE_AC()
+    answer.decode(b"\x02\x00" + struct.pack(">L", len(body)) + body)
+    assert answer.user_information.maximum_length == 65536
+    assert answer.user_information.implementation_class_uid == "2.25.99"
+    assert answer.user_information.implementation_version_name == "TEST"
+
+
+# Time.
+
+
+def test_a_silent_peer_is_dropped_after_the_acse_time_out():
+    with running_node(acse_timeout_s=0.3) as node, RawRequestor(node.port) as silent:
+        with RawRequestor(node.port) as other:
+            other.associate()  # nobody has to wait for the silent one
+        assert silent.is_closed()
+        wait_until(lambda: node.observer.strangers)
+        assert node.observer.strangers == [(Ending.TIMEOUT, "127.0.0.1")]
+
+
+def test_a_peer_that_sends_its_request_drop_by_drop_is_dropped_too():
+    with running_node(acse_timeout_s=0.4) as node, RawRequestor(node.port) as peer:
+        start = time.monotonic()
+        for byte in associate_rq():
+            try:
+                peer.send(bytes([byte]))
+            except OSError:
+                break
+            if node.observer.strangers:
+                break
+            time.sleep(0.02)  # the dripping itself, not a wait for something
+        wait_until(lambda: node.observer.strangers)
+        assert time.monotonic() - start < 3
+        assert node.observer.strangers == [(Ending.TIMEOUT, "127.0.0.1")]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        struct.pack(">BxL", 4, 1000)[:3],
+        struct.pack(">BxL", 5, 4),
+        HALF_OBJECT,
+        HALF_OBJECT + struct.pack(">BxL", 4, 1000),
+        HALF_OBJECT + struct.pack(">BxLLBB", 4, 1000, 996, 1, 0) + b"more",
+    ],
+    ids=["nothing", "PDU header", "control PDU", "object", "PDU", "PDV"],
+)
+def test_a_peer_that_falls_silent_in_the_middle_is_dropped(begun: bytes):
+    with running_node(idle_timeout_s=0.3) as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(begun)
+        assert peer.pdu() == (ABORT_TYPE, NO_REASON)
+        assert node.observer.ending() is Ending.TIMEOUT
+        for instance in node.service.instances:
+            assert (instance.finished, instance.abandoned) == (0, 1)
+        assert node.listener.active_count == 0
+
+
+def test_a_peer_that_keeps_sending_is_not_idle():
+    with running_node(idle_timeout_s=0.4) as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(p_data(pdv(1, 3, store_rq())))
+        for _ in range(8):
+            peer.send(p_data(pdv(1, 0, b"x")))
+            time.sleep(0.1)  # longer than the time-out in total
+        peer.send(p_data(pdv(1, 2, b"x")))
+        assert peer.response().Status == 0x0000
+
+
+def test_a_flood_after_our_abort_ends_with_the_connection():
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.send(struct.pack(">BxL", 1, 0xFFFFFFFF))
+        assert peer.pdu() == (ABORT_TYPE, PROVIDER_INVALID_PARAMETER)
+        end = time.monotonic() + 10
+        with pytest.raises(OSError):  # noqa: PT011  (reset or broken pipe, as the kernel likes)
+            while time.monotonic() < end:
+                peer.send(bytes(65536))
+        wait_until(lambda: node.listener.connection_count == 0)
+
+
+# Violations.
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (struct.pack(">BxL", 1, 0xFFFFFFFF), PROVIDER_INVALID_PARAMETER),
+        (struct.pack(">BxL", 1, 1024 * 1024 + 1), PROVIDER_INVALID_PARAMETER),
+        (b"GET / HTTP/1.1\r\n\r\n", NO_REASON),
+        (message(store_rq(), b"x"), NO_REASON),
+        (RELEASE_RQ, NO_REASON),
+        (b"\x01\x00\x00\x00\x00\x04abcd", NO_REASON),
+        (associate_rq().replace(b"RAW" + b" " * 13, b"\xff\xfe" + b" " * 14), NO_REASON),
+    ],
+    ids=["4 GiB", "1 MiB", "HTTP", "P-DATA", "release", "truncated", "title"],
+)
+def test_what_is_no_association_request_is_aborted(stream: bytes, reason: bytes):
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.send(stream)
+        assert peer.pdu() == (ABORT_TYPE, reason)
+        assert peer.is_closed()
+        wait_until(lambda: node.observer.strangers)
+        assert node.observer.strangers == [(Ending.PROTOCOL_ERROR, "127.0.0.1")]
+        assert not node.observer.failures
+
+
+def test_a_request_with_another_protocol_version_is_rejected():
+    request = bytearray(associate_rq())
+    request[6:8] = b"\x00\x02"
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.send(request)
+        kind, body = peer.pdu()
+        assert (kind, body[1:]) == (RJ_TYPE, b"\x01\x02\x02")
+        wait_until(lambda: node.observer.strangers)
+        assert node.observer.strangers == [(Ending.PROTOCOL_ERROR, "127.0.0.1")]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        struct.pack(">BxL", 4, 0xFFFFFFFF),
+        struct.pack(">BxL", 4, 131072 + 129),
+        struct.pack(">BxL", 5, 0xFFFFFFFF),
+        b"\x2a\x00\x00\x00\x00\x00",
+        associate_rq(),
+        p_data(pdv(9, 3, store_rq())),
+        message(command_set(CommandField=0x0100, MessageID=1, CommandDataSetType=0x0101), None),
+        message(command_set(CommandField=0x7777, MessageID=1, CommandDataSetType=0x0101), None),
+    ],
+    ids=[
+        "P-DATA of 4 GiB",
+        "P-DATA over the maximum",
+        "release of 4 GiB",
+        "unknown PDU",
+        "second request",
+        "unknown context",
+        "N-EVENT-REPORT",
+        "unknown message",
+    ],
+)
+@pytest.mark.parametrize("in_object", [False, True])
+def test_a_violation_aborts_and_abandons(stream: bytes, in_object: bool):
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send((HALF_OBJECT if in_object else b"") + stream)
+        assert peer.pdu()[0] == ABORT_TYPE
+        assert peer.is_closed()
+        assert node.observer.ending() is Ending.PROTOCOL_ERROR
+        assert [(i.finished, i.abandoned) for i in node.service.instances] == [(0, 1)] * in_object
+        assert not node.observer.failures
+
+
+@pytest.mark.parametrize("field", [0x0020, 0x0010, 0x0021, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150])
+def test_a_service_that_was_not_negotiated_is_never_a_store(field: int):
+    request = command_set(
+        AffectedSOPClassUID=CT,
+        CommandField=field,
+        MessageID=1,
+        Priority=0,
+        CommandDataSetType=1,
+        AffectedSOPInstanceUID="2.25.1",
+    )
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(message(request, b"x" * 8))
+        peer.socket.settimeout(0.3)
+        try:
+            kind, body = peer.pdu()
+        except TimeoutError:
+            kind = 0  # pynetdicom ignores what is no valid request
+        assert kind in (0, ABORT_TYPE, P_DATA_TYPE)
+        if kind == P_DATA_TYPE:
+            assert b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00" not in body  # Status 0000H
+        assert not node.service.instances
+        with RawRequestor(node.port) as other:
+            other.associate()
+
+
+# Ends.
+
+
+@pytest.mark.parametrize(
+    ("how", "ending"), [("abort", Ending.ABORTED), ("close", Ending.LOST), ("reset", Ending.LOST)]
+)
+def test_an_association_that_ends_in_an_object_abandons_it_once(how: str, ending: Ending):
+    with running_node() as node:
+        with RawRequestor(node.port) as peer:
+            peer.associate()
+            peer.send(HALF_OBJECT)
+            wait_until(lambda: node.service.instances and node.service.instances[0].data)
+            if how == "abort":
+                peer.send(abort_rq())
+                assert peer.is_closed()
+            elif how == "reset":
+                peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert node.observer.ending() is ending
+        [instance] = node.service.instances
+        assert (instance.finished, instance.abandoned) == (0, 1)
+
+
+def test_a_release_in_an_object_abandons_it():
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(HALF_OBJECT + RELEASE_RQ)
+        assert peer.pdu()[0] == RELEASE_RP_TYPE
+        assert node.observer.ending() is Ending.RELEASED
+        assert [(i.finished, i.abandoned) for i in node.service.instances] == [(0, 1)]
+
+
+def test_a_port_scan_is_one_quiet_word():
+    with running_node() as node:
+        RawRequestor(node.port).socket.close()
+        wait_until(lambda: node.observer.strangers)
+        wait_until(lambda: node.listener.connection_count == 0)
+        assert node.observer.strangers == [(Ending.LOST, "127.0.0.1")]
+        assert not node.observer.endings
+        assert not node.observer.rejections
+
+
+def test_a_fault_of_ours_ends_the_association_and_is_told():
+    class Confused(MemoryService):
+        def begin(self, *arguments: Any) -> Any:
+            instance = super().begin(*arguments)
+            instance.outcome = "stored"  # type: ignore[attr-defined]
+            return instance
+
+    with running_node(Confused()) as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(message(store_rq(), b"x"))
+        assert peer.is_closed()
+        assert node.observer.ending() is Ending.INTERNAL_ERROR
+        assert [type(error) for error in node.observer.failures] == [AttributeError]
+
+
+def test_refusals_are_counted():
+    refused = Outcome(Status.OUT_OF_RESOURCES, "Storage is full")
+    with running_node(MemoryService(refused)) as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        for message_id in (1, 2):
+            peer.send(message(store_rq(message_id), b"x"))
+            response = peer.response()
+            assert (response.Status, response.ErrorComment) == (0xA700, "Storage is full")
+        peer.release()
+        node.observer.ending()
+        [(_, facts)] = node.observer.endings
+        assert (facts.stored_count, facts.refused_count) == (0, 2)
+
+
+def test_associations_do_not_disturb_each_other():
+    count = 12
+    errors: list[BaseException] = []
+
+    def store(number: int, port: int) -> None:
+        try:
+            with RawRequestor(port) as peer:
+                peer.associate()
+                for message_id in range(5):
+                    uid = f"2.25.{number}.{message_id}"
+                    data = uid.encode() * 5000
+                    peer.send(message(store_rq(message_id, CT, uid), data, fragment_bytes=9000))
+                    assert peer.response().AffectedSOPInstanceUID == uid
+                peer.release()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    with running_node() as node:
+        threads = [threading.Thread(target=store, args=(i, node.port)) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors
+        wait_until(lambda: len(node.observer.endings) == count)
+        assert {how for how, _ in node.observer.endings} == {Ending.RELEASED}
+        assert len({facts.association_id for _, facts in node.observer.endings}) == count
+        assert len(node.service.instances) == count * 5
+        for instance in node.service.instances:
+            assert instance.data == instance.request.sop_instance_uid.encode() * 5000

@@ -1,0 +1,99 @@
+"""Who may associate."""
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomanon_node.network import peers
+from dicomanon_node.network.peers import Peer, judge, judged_ae_title
+from dicomanon_node.network.service import AssociationFacts
+
+
+def requestor(
+    calling: str = "CT1", address: str = "10.0.0.5", called: str = "NODE"
+) -> AssociationFacts:
+    return AssociationFacts("id", calling, called, address)
+
+
+LIST = (
+    Peer("CT1", (ip_network("10.0.0.0/24"),)),
+    Peer("PACS"),
+    Peer(None, (ip_network("2001:db8::/32"), ip_network("192.168.1.7/32"))),
+)
+
+
+def test_everybody_may_when_nobody_is_listed():
+    assert judge(requestor("ANY", "203.0.113.9"), ("NODE",), ()) is None
+
+
+@pytest.mark.parametrize("called", ["OTHER", "node", ""])
+def test_another_called_title_is_rejected(called: str):
+    rejection = judge(requestor(called=called), ("NODE",), ())
+    assert rejection is not None
+    assert (rejection.result, rejection.source, rejection.diagnostic) == (1, 1, 7)
+
+
+@pytest.mark.parametrize("called", ["NODE", "SECOND", "NODE   "])
+def test_each_of_our_titles_is_answered_to(called: str):
+    assert judge(requestor(called=called), ("NODE", "SECOND "), ()) is None
+
+
+@pytest.mark.parametrize(
+    ("calling", "address"),
+    [
+        ("CT1", "10.0.0.255"),
+        ("CT1 ", "10.0.0.5"),
+        ("CT1", "::ffff:10.0.0.5"),
+        ("PACS", "203.0.113.9"),
+        ("ANYBODY", "192.168.1.7"),
+        ("ANYBODY", "2001:db8::1"),
+    ],
+)
+def test_a_listed_peer_may(calling: str, address: str):
+    assert judge(requestor(calling, address), ("NODE",), LIST) is None
+
+
+@pytest.mark.parametrize(
+    ("calling", "address"),
+    [
+        ("CT1", "10.0.1.5"),
+        ("CT2", "10.0.0.5"),
+        ("ct1", "10.0.0.5"),
+        ("", "10.0.0.5"),
+        ("CT1", "::10.0.0.5"),
+        ("ANYBODY", "192.168.1.8"),
+    ],
+)
+def test_anybody_else_may_not(calling: str, address: str):
+    assert judge(requestor(calling, address), ("NODE",), LIST) is peers.CALLING_AE_TITLE
+    rejection = peers.CALLING_AE_TITLE
+    assert (rejection.result, rejection.source, rejection.diagnostic) == (1, 1, 3)
+
+
+def test_an_address_that_is_none_is_no_permission():
+    with pytest.raises(ValueError, match="address"):
+        judge(requestor("PACS", "unix"), ("NODE",), LIST)
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("CT_ROOM-1.A", "CT_ROOM-1.A"),
+        ("  CT 1 ", "CT 1"),
+        ('x"\n{"event":', "x????event??"),
+        ("\x1b[31m", "??31m"),
+        ("A" * 40, "A" * 16),
+        ("", ""),
+    ],
+)
+def test_a_title_is_shown_harmless(title: str, shown: str):
+    assert judged_ae_title(title) == shown
+
+
+@given(st.text())
+def test_no_title_can_leave_its_field(title: str):
+    shown = judged_ae_title(title)
+    assert len(shown) <= 16
+    assert all(c.isascii() and (c.isalnum() or c in " ._-?") for c in shown)
