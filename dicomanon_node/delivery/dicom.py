@@ -1,0 +1,136 @@
+"""Destination kind "dicom": C-STORE to a Storage SCP over one association, re-used.
+
+Instances go out in the transfer syntax they have. What a status means is said here
+and nowhere else in this package.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from dicomanon_node.config.model import DicomDestination
+from dicomanon_node.delivery.transport import LostError
+from dicomanon_node.errors import DeferredError, RejectedError, Status
+from dicomanon_node.network.failures import AssociationError, ContextNotAcceptedError
+from dicomanon_node.network.part10 import DicomFile
+from dicomanon_node.network.proposal import MAX_CONTEXTS, Context, contexts_for
+from dicomanon_node.network.requestor import Requestor
+
+# PS3.4 Table B.2-1: families by their first digits
+_WARNING: Final = 0xB000
+_OUT_OF_RESOURCES: Final = 0xA700
+_DATASET_MISMATCH: Final = 0xA900
+_CANNOT_UNDERSTAND: Final = 0xC000
+# PS3.7 C.5: failures of any DIMSE service
+_FAMILIES: Final = {0x0100: "refused", 0x0200: "refused", _DATASET_MISMATCH: "dataset-mismatch"}
+_REASONS: Final = {
+    0x0110: "processing-failure",
+    0x0111: "duplicate-instance",
+    0x0117: "invalid-instance",
+    0x0122: "sop-class-not-supported",
+    0x0124: "not-authorised",
+}
+
+
+class DicomTransport:
+    """One Storage SCP. Used by one thread, but for `interrupt`.
+
+    Args:
+        settings: Where it is.
+        calling_aet: Our AE title towards it.
+    """
+
+    def __init__(self, settings: DicomDestination, calling_aet: str) -> None:
+        self._settings = settings
+        self._calling_aet = calling_aet
+        self._requestor: Requestor | None = None
+
+    def prepare(self, instances: Sequence[DicomFile]) -> None:
+        """Associate with a context for each SOP class and transfer syntax, at most 128.
+
+        The association there is stays if it still stands and has them all. Contexts it had
+        are proposed again with the new ones, so that series that alternate share one.
+
+        Raises:
+            DeferredError: There is no association.
+        """
+        needed = contexts_for(instances)
+        proposed: tuple[Context, ...] = ()
+        if self._requestor is not None and self._requestor.is_usable():
+            proposed = self._requestor.contexts
+            if set(needed) <= set(proposed):
+                return
+        self.close()
+        contexts = tuple(dict.fromkeys((*needed, *proposed)))[:MAX_CONTEXTS]
+        self._requestor = Requestor(
+            self._settings.host,
+            self._settings.port,
+            calling_aet=self._calling_aet,
+            called_aet=self._settings.ae_title,
+            contexts=contexts,
+            connect_timeout_s=self._settings.connect_timeout_s,
+            association_timeout_s=self._settings.acse_timeout_s,
+            response_timeout_s=self._settings.response_timeout_s,
+            max_pdu_bytes=self._settings.max_pdu_bytes,
+        )
+        try:
+            self._requestor.associate()
+        except AssociationError as error:
+            raise DeferredError(error.code) from None
+
+    def deliver(self, instance: DicomFile) -> int:
+        """C-STORE it.
+
+        Returns:
+            0000H, or a warning (Bxxx): the destination has taken it in both cases.
+
+        Raises:
+            RejectedError: Any other status but A7xx, or no context was accepted for it.
+            LostError: The association ended before the response.
+            DeferredError: A7xx, out of resources.
+            OSError: The file cannot be read.
+        """
+        if self._requestor is None:
+            raise DeferredError("no-association")
+        try:
+            response = self._requestor.store(instance)
+        except ContextNotAcceptedError as error:
+            raise RejectedError(error.code) from None
+        except AssociationError as error:
+            raise LostError(error.code) from None
+        return judge_status(response.status)
+
+    def close(self) -> None:
+        """Release the association, if there is one."""
+        if self._requestor is not None:
+            self._requestor.release()
+            self._requestor = None
+
+    def interrupt(self) -> None:
+        """Break the connection under a wait in another thread."""
+        requestor = self._requestor
+        if requestor is not None:
+            requestor.interrupt()
+
+
+def judge_status(status: int) -> int:
+    """What a C-STORE status means for the queue.
+
+    Args:
+        status: As the peer sent it.
+
+    Returns:
+        The status, if the peer has taken the instance: 0000H, Bxxx (PS3.4 B.2.3).
+
+    Raises:
+        DeferredError: A7xx: out of resources, may be sent again.
+        RejectedError: Everything else would be the same again.
+    """
+    first_digit, first_two = status & 0xF000, status & 0xFF00
+    if status == Status.SUCCESS or first_digit == _WARNING:
+        return status
+    if first_two == _OUT_OF_RESOURCES:
+        raise DeferredError("out-of-resources", status)
+    if first_digit == _CANNOT_UNDERSTAND:
+        raise RejectedError("cannot-understand", status)
+    family = _FAMILIES.get(first_two, "unexpected-status")
+    raise RejectedError(_REASONS.get(status, family), status)

@@ -1,0 +1,248 @@
+"""The queue of one destination: directories, an entry is a file, its name is its ticket.
+
+    queue/<destination>/<name>.dcm          waits; hard-linked there by the receivers
+    failed/<destination>/<name>.dcm         refused for good, or suspected of breaking associations
+    failed/<destination>/<name>.dcm.json    why: reason, status, attempts, time; no free text
+
+Entries may appear at any time, and one that was delivered may appear again. This
+module makes no decision: `lane` says what becomes of an entry, a person with
+`dicomanon-node queue` what becomes of a failed one.
+"""
+
+import heapq
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from dicomanon_node.delivery.files import place, sync_directory, write_durable
+
+SUFFIX: Final = ".dcm"
+_REASON_SUFFIX: Final = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file that waits or has failed.
+
+    Attributes:
+        path: Where it lies.
+        received_ns: When its last byte was written, nanoseconds since the epoch.
+        inode: Its inode number: tells it from another file that took its name.
+        size_bytes: The whole file.
+    """
+
+    path: Path
+    received_ns: int
+    inode: int
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the queue."""
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an entry is in failed/.
+
+    Attributes:
+        reason: A fixed word.
+        status: The destination's status word (PS3.7 C), if it gave one.
+        attempts: Attempts since the courier was started.
+        time: When it was given up, UTC.
+    """
+
+    reason: str
+    status: int | None = None
+    attempts: int = 0
+    time: datetime | None = None
+
+    def encode(self) -> bytes:
+        """As the reason file has it."""
+        document = {
+            "reason": self.reason,
+            "status": None if self.status is None else f"{self.status:04X}H",
+            "attempts": self.attempts,
+            "time": None
+            if self.time is None
+            else self.time.astimezone(UTC).isoformat("T", "seconds"),
+        }
+        return json.dumps(document, indent=2).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, content: bytes) -> "Failure":
+        """Read a reason file. One that cannot be read says `unknown`."""
+        try:
+            document = json.loads(content)
+            status = document["status"]
+            time = document["time"]
+            return cls(
+                reason=str(document["reason"]),
+                status=None if status is None else int(status.removesuffix("H"), 16),
+                attempts=int(document["attempts"]),
+                time=None if time is None else datetime.fromisoformat(time),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls(reason="unknown")
+
+
+class QueueDirectory:
+    """The queue of one destination. Processes may share it; the spool made its directories.
+
+    Args:
+        spool: The spool.
+        destination: Name of the destination, a safe file name.
+    """
+
+    def __init__(self, spool: Path, destination: str) -> None:
+        if destination != Path(destination).name or destination in {"", ".", ".."}:
+            raise ValueError("destination is not a safe file name")
+        self.destination = destination
+        self._waiting = spool / "queue" / destination
+        self._failed = spool / "failed" / destination
+
+    def waiting(self, limit: int, skipping: Collection[str] = ()) -> tuple[list[Entry], int]:
+        """The oldest entries that wait, oldest first.
+
+        Args:
+            limit: How many at most.
+            skipping: Names to leave out.
+
+        Returns:
+            The entries, and how many wait altogether, those left out included.
+
+        Raises:
+            OSError: The queue cannot be read.
+        """
+        total = 0
+
+        def wanted() -> Iterator[Entry]:
+            nonlocal total
+            for entry in _entries(self._waiting):
+                total += 1
+                if entry.name not in skipping:
+                    yield entry
+
+        return heapq.nsmallest(limit, wanted(), key=_age), total
+
+    def is_waiting(self, name: str) -> bool:
+        """Whether there is an entry of this name."""
+        return os.path.lexists(self._waiting / name)
+
+    def failed(self) -> list[tuple[Entry, Failure]]:
+        """The entries in failed/ and why, oldest first.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        failed = []
+        for entry in sorted(_entries(self._failed), key=_age):
+            try:
+                failure = Failure.decode(_reason_path(entry.path).read_bytes())
+            except FileNotFoundError:
+                failure = Failure(reason="unknown")
+            failed.append((entry, failure))
+        return failed
+
+    def waiting_count(self) -> int:
+        """How many entries wait."""
+        return _count(self._waiting)
+
+    def failed_count(self) -> int:
+        """How many entries are in failed/."""
+        return _count(self._failed)
+
+    def done(self, entry: Entry) -> None:
+        """The destination has it: it leaves the queue.
+
+        Without fsync: an entry that a power failure brings back is sent once more. An entry
+        of the same name that is another file stays: it was not sent.
+        """
+        with suppress(FileNotFoundError):
+            if entry.path.stat(follow_symlinks=False).st_ino == entry.inode:
+                entry.path.unlink()
+
+    def fail(self, entry: Entry, failure: Failure) -> Entry:
+        """Move an entry to failed/ with its reason beside, durably.
+
+        At no moment, whatever fails or ends, is it in neither place.
+
+        Returns:
+            The failed entry; under another name if other bytes had its name there.
+
+        Raises:
+            OSError: It cannot be moved; it is still in the queue.
+        """
+        path = _transfer(entry.path, self._failed, failure.encode())
+        return Entry(path, entry.received_ns, entry.inode, entry.size_bytes)
+
+    def retry(self, entry: Entry) -> Entry:
+        """Move a failed entry back to the queue, durably.
+
+        Returns:
+            The entry that waits.
+
+        Raises:
+            OSError: It cannot be moved; it is still in failed/.
+        """
+        path = _transfer(entry.path, self._waiting)
+        with suppress(FileNotFoundError):
+            _reason_path(entry.path).unlink()
+        return Entry(path, entry.received_ns, entry.inode, entry.size_bytes)
+
+    def drop(self, entry: Entry) -> None:
+        """Delete an entry undelivered. Only because a person said so.
+
+        Raises:
+            OSError: It cannot be deleted.
+        """
+        entry.path.unlink()
+        with suppress(FileNotFoundError):
+            _reason_path(entry.path).unlink()
+        sync_directory(entry.path.parent)
+
+
+def _transfer(source: Path, directory: Path, reason: bytes | None = None) -> Path:
+    """Link into the other directory, make that durable, and only then unlink."""
+    target = place(source, directory / source.name, lambda name: os.link(source, name))
+    if reason is not None:
+        write_durable(_reason_path(target), reason)
+    sync_directory(directory)
+    # rename(2) would leave both names where both are the same inode already, as after a
+    # kill between the two steps or a second commit of the same object.
+    source.unlink()
+    sync_directory(source.parent)
+    return target
+
+
+def _entries(directory: Path) -> Iterator[Entry]:
+    with os.scandir(directory) as found:
+        for item in found:
+            if not _is_entry(item.name):
+                continue
+            with suppress(FileNotFoundError):  # delivered by now
+                status = item.stat(follow_symlinks=False)
+                yield Entry(Path(item.path), status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+def _count(directory: Path) -> int:
+    with os.scandir(directory) as found:
+        return sum(1 for item in found if _is_entry(item.name))
+
+
+def _is_entry(name: str) -> bool:
+    return name.endswith(SUFFIX) and not name.startswith(".")
+
+
+def _age(entry: Entry) -> tuple[int, str]:
+    return entry.received_ns, entry.name
+
+
+def _reason_path(path: Path) -> Path:
+    return path.with_name(path.name + _REASON_SUFFIX)
