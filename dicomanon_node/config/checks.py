@@ -73,7 +73,7 @@ def study_faults(
                 yield (study, "Destinations", index), text
         if not chosen and not (has_outgoing and rules.writes_outgoing):
             yield (study,), "its objects would go nowhere: neither to outgoing nor to a destination"
-        if len(set(chosen)) < len(chosen):
+        if len(set(rules.destinations or ())) < len(rules.destinations or ()):
             yield (study, "Destinations"), "names a destination twice"
 
 

@@ -57,7 +57,7 @@ class Entry(BaseModel):
 class StationEntry(Entry):
     """How the objects of one station name their study."""
 
-    tag_for_study: Annotated[str, Field(alias="TagForStudy", min_length=1)]
+    tag_for_study: Annotated[str, Field(alias="TagForStudy")]
     """Element whose value names the study: keyword, (gggg,eeee) or ggggeeee."""
     split: Annotated[str | None, Field(alias="Split")] = None
     """Separator: the study's name is one part of the value. null: the whole value."""

@@ -14,7 +14,7 @@ NOTHING = StudyRules("could not be compiled")
 TAG = {
     "AE": "RetrieveAETitle", "AS": "PatientAge", "AT": "FrameIncrementPointer",
     "CS": "BodyPartExamined", "DA": "StudyDate", "DS": "PatientWeight",
-    "DT": "AcquisitionDateTime", "FD": "DiffusionBValue", "FL": "RecommendedDisplayFrameRateInFloat",
+    "DT": "AcquisitionDateTime", "FD": "DiffusionBValue", "FL": "ExaminedBodyThickness",
     "IS": "SeriesNumber", "LO": "PatientID", "LT": "PatientComments", "OB": "MAC",
     "OW": "RedPaletteColorLookupTableData", "PN": "PatientName", "SH": "AccessionNumber",
     "SL": "ReferencePixelX0", "SQ": "RequestAttributesSequence", "SS": "TagAngleSecondAxis",
