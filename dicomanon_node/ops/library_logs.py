@@ -77,6 +77,9 @@ def install() -> LibraryHandler:
         logger.handlers = []
         logger.propagate = True
     logging.captureWarnings(capture=True)
-    # With any other action Python remembers each different text for ever.
+    # With any other action but "ignore" Python remembers each different text for ever.
     warnings.simplefilter("always")
+    for about_code in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
+        warnings.simplefilter("ignore", about_code)
+    warnings.simplefilter("ignore", ResourceWarning)
     return handler

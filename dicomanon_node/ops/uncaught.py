@@ -6,6 +6,7 @@ library's exception may hold a value of the object.
 
 import sys
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 from dicomanon_node.ops import logs
@@ -32,6 +33,10 @@ def _in_thread(args: threading.ExceptHookArgs) -> None:
         logs.get().event("internal.error", where="thread", error=args.exc_value)
 
 
-def _in_finalizer(args: "sys.UnraisableHookArgs") -> None:
-    if not sys.is_finalizing():  # modules are being torn down: nothing left to log with
+def _in_finalizer(
+    args: "sys.UnraisableHookArgs", is_finalizing: Callable[[], bool] = sys.is_finalizing
+) -> None:
+    # While the interpreter ends, modules are torn down: this one's names may be gone, and
+    # there is nothing left to log with.
+    if not is_finalizing():
         logs.get().event("internal.error", where="finalizer", error=args.exc_value)

@@ -6,6 +6,7 @@ can say later that it is not complete.
 
 import os
 import time
+from collections.abc import Callable
 from typing import IO
 
 from dicomanon_node.ops.events import UndeclaredError
@@ -83,9 +84,10 @@ class LineWriter:
         # a file that got its number afterwards.
         self._descriptor = _duplicate(stream)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # `os` itself may be gone when the interpreter ends.
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            close(self._descriptor)
 
     def write(self, line: str) -> bool:
         """Write one line, line break included.

@@ -48,3 +48,9 @@ def test_an_uncaught_exception_is_logged_by_class_and_printed_nowhere(where: str
 def test_a_thread_that_exits_is_no_error() -> None:
     done = _run("quietly()")
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_an_exception_while_the_interpreter_ends_prints_nothing() -> None:
+    done = _run("kept = Finalized()")
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "DOE" not in done.stdout

@@ -1,0 +1,93 @@
+import re
+
+import pytest
+from support_docs import ROOT, code, section, tables
+
+from dicomanon_node.delivery.dicom import judge_status
+from dicomanon_node.errors import DeferredError, Reason, RejectedError, Status
+from dicomanon_node.network import peers, transfer
+from dicomanon_node.network.peers import Rejection
+
+TEXT = (ROOT / "docs" / "status.md").read_text(encoding="utf-8")
+GIVEN, RESERVED, REJECTIONS, ANSWERS = tables(TEXT)
+SOURCES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "dicomanon_node").rglob("*.py"))
+    if path.name != "errors.py"
+)
+
+
+def test_the_tables_are_the_reasons_of_the_program() -> None:
+    documented = [(code(reason), status, comment) for _, status, reason, comment, _ in RESERVED]
+    documented += [(code(reason), status, comment) for _, status, reason, comment, _ in GIVEN]
+    declared = [(reason.code, f"{reason.status:04X}H", reason.comment) for reason in Reason]
+    assert sorted(documented) == sorted(declared)
+
+
+def test_temporary_reasons_and_no_others_are_to_be_sent_again() -> None:
+    again = {code(reason) for _, _, reason, _, advice in GIVEN + RESERVED if advice == "yes"}
+    assert again == {reason.code for reason in Reason if reason.is_temporary}
+
+
+def test_what_is_called_not_given_is_used_nowhere() -> None:
+    used = {reason.code for reason in Reason if re.search(rf"Reason\.{reason.name}\b", SOURCES)}
+    assert {code(reason) for _, _, reason, _, _ in GIVEN} == used
+
+
+def test_every_condition_is_told_apart() -> None:
+    conditions = [row[0] for row in GIVEN + RESERVED]
+    assert len(set(conditions)) == len(conditions)
+
+
+def test_every_status_word_the_node_may_give_is_in_the_tables() -> None:
+    documented = {status for _, status, *_ in GIVEN + RESERVED} | {"0000H"}
+    assert documented == {f"{status:04X}H" for status in Status}
+
+
+def test_a_request_without_data_set_is_answered_as_documented() -> None:
+    outcome = transfer.NO_DATASET
+    sentence = f"is answered {outcome.status:04X}H, `{outcome.comment}`"
+    assert sentence in TEXT
+
+
+def test_the_rejections_are_those_of_the_program() -> None:
+    declared = [value for value in vars(peers).values() if isinstance(value, Rejection)]
+    documented = [
+        Rejection(code(reason), int(result), int(source), int(diagnostic))
+        for _, result, source, diagnostic, reason in REJECTIONS
+    ]
+    assert sorted(documented, key=str) == sorted(declared, key=str)
+
+
+def documented_answer(status: int) -> tuple[str, str]:
+    written = f"{status:04X}H"
+    for pattern, effect, reason in ANSWERS:
+        if pattern == "any other" or re.fullmatch(pattern.replace("x", ".").ljust(5, "H"), written):
+            return effect, code(reason)
+    raise AssertionError(written)
+
+
+def actual_answer(status: int) -> tuple[str, str]:
+    try:
+        judge_status(status)
+    except DeferredError as error:
+        return "stays in the queue", error.code
+    except RejectedError as error:
+        return "goes to failed/", error.code
+    return "is delivered", ""
+
+
+@pytest.mark.parametrize("first_digit", range(16))
+def test_what_a_destination_answers_means_what_the_table_says(first_digit: int) -> None:
+    for status in range(first_digit << 12, (first_digit + 1) << 12):
+        assert actual_answer(status) == documented_answer(status), f"{status:04X}H"
+
+
+def test_the_readme_says_the_same_in_short() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (short,) = tables(section(readme, "What is refused"))
+    permanent = {status: "again" not in advice.replace("not send it again", "") for status, _, advice in short}
+    for reason in Reason:
+        status = f"{reason.status:04X}H"
+        if status in permanent:
+            assert permanent[status] is not reason.is_temporary
