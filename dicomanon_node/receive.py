@@ -32,6 +32,7 @@ from dicomanon_node.routing import Route, Router
 from dicomanon_node.spool.incoming import Committed, IncomingFile
 from dicomanon_node.spool.layout import Layout
 from dicomanon_node.spool.spool import Spool
+from dicomanon_node.spool.watch import SpoolWatch
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
@@ -97,6 +98,7 @@ class Receiver:
         self.settings = settings
         self.log = log
         self.facts = facts
+        self.spool_watch = SpoolWatch(spool, log)
 
     def begin(self, request: StoreRequest, association: AssociationFacts) -> Instance:
         """Start to take one instance."""
@@ -310,6 +312,7 @@ class ReceivedInstance:
         route, result = self._route, self._result
         if route is None or result is None:
             return
+        self._receiver.spool_watch.stored()
         names, rules, settings = result.names, route.plan.rules, self._receiver.settings
         self._receiver.log.event(
             "instance.stored",
@@ -343,6 +346,7 @@ class ReceivedInstance:
 
     def _tell_refused(self) -> Outcome:
         refusal = self._refusal or Refused(Reason.INTERNAL)
+        self._receiver.spool_watch.refused(refusal)
         names = self._result.names if self._result else {}
         self._receiver.log.event(
             "instance.refused",

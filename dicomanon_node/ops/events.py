@@ -140,16 +140,6 @@ _DECLARED = (
     ),
     # Associations.
     _declare(
-        "association.accepted",
-        Level.DEBUG,
-        "An association is open.",
-        k.ASSOCIATION,
-        k.CALLING_AET,
-        k.CALLED_AET,
-        k.PEER,
-        k.CONTEXTS,
-    ),
-    _declare(
         "association.rejected",
         Level.WARNING,
         "An association was asked for and rejected.",

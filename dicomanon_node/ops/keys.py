@@ -54,7 +54,6 @@ ASSOCIATIONS = Key("associations", "associations that are open", judges.COUNT)
 CALLING_AET = Key("calling_aet", "the requestor's AE title, as it sent it", judges.AE_TITLE)
 CALLED_AET = Key("called_aet", "AE title the requestor asked for, as it sent it", judges.AE_TITLE)
 PEER = Key("peer", "the requestor's address", judges.ADDRESS)
-CONTEXTS = Key("contexts", "presentation contexts accepted", judges.COUNT)
 HOW = Key("how", "how it ended: released, aborted, lost, timeout, ...", judges.WORD)
 REASON = Key("reason", "reason code", judges.REASON)
 
