@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import Any
+from typing import Any, Self
 
 from pydicom.dataset import Dataset
-from pydicom.filewriter import write_dataset
 from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
@@ -31,7 +32,6 @@ from dicomanon_node.network.listener import Listener, bind
 from dicomanon_node.network.service import (
     AssociationFacts,
     Ending,
-    Instance,
     ListenerSettings,
     Outcome,
     StoreRequest,
@@ -43,6 +43,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 INSTANCE = "2.25.1234567890"
+
+STORED = Outcome(Status.SUCCESS)
 
 SETTINGS = ListenerSettings(
     ae_titles=("NODE",),
@@ -67,7 +69,7 @@ class StoredInstance:
 
     request: StoreRequest
     association: AssociationFacts
-    outcome: Outcome = Outcome(Status.SUCCESS)
+    outcome: Outcome
     data: bytearray = field(default_factory=bytearray)
     writes: int = 0
     finished: int = 0
@@ -89,11 +91,11 @@ class StoredInstance:
 class MemoryService:
     """Keeps what it is given."""
 
-    def __init__(self, outcome: Outcome = Outcome(Status.SUCCESS)) -> None:
+    def __init__(self, outcome: Outcome = STORED) -> None:
         self.outcome = outcome
         self.instances: list[StoredInstance] = []
 
-    def begin(self, request: StoreRequest, association: AssociationFacts) -> Instance:
+    def begin(self, request: StoreRequest, association: AssociationFacts) -> StoredInstance:
         instance = StoredInstance(request, association, self.outcome)
         self.instances.append(instance)
         return instance
@@ -111,6 +113,7 @@ class Recorder:
     endings: list[tuple[Ending, AssociationFacts]] = field(default_factory=list)
     strangers: list[tuple[Ending, str]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    failed_in: list[AssociationFacts | None] = field(default_factory=list)
 
     def rejected(self, reason: str, association: AssociationFacts) -> None:
         self.rejections.append((reason, association))
@@ -123,6 +126,7 @@ class Recorder:
 
     def failed(self, association: AssociationFacts | None, error: Exception) -> None:
         self.failures.append(error)
+        self.failed_in.append(association)
 
     def ending(self) -> Ending:
         """How the one association ended; waits for its end."""
@@ -138,17 +142,19 @@ class Node:
     listener: Listener
     port: int
     observer: Recorder
-    service: Any
+    service: MemoryService
 
 
 @contextlib.contextmanager
-def running_node(
-    service: Any = None, *, observer: Recorder | None = None, **settings: Any
-) -> Iterator[Node]:
+def running_node(service: MemoryService | None = None, **settings: object) -> Iterator[Node]:
     """A listener on a free port of the loopback interface, until the block ends."""
-    service = MemoryService() if service is None else service
-    observer = observer or Recorder()
-    listener = Listener(replace(SETTINGS, **settings), service, observer)
+    service = service or MemoryService()
+    observer = Recorder()
+    listener = Listener(
+        replace(SETTINGS, **settings),  # type: ignore[arg-type]
+        service,
+        observer,
+    )
     with bind("127.0.0.1", 0) as sock:
         thread = threading.Thread(target=listener.serve, args=(sock,))
         thread.start()
@@ -198,7 +204,7 @@ def encoded(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def command_set(**elements: Any) -> bytes:
+def command_set(**elements: object) -> bytes:
     """A command set with its group length, encoded by pydicom."""
     dataset = Dataset()
     for keyword, value in elements.items():
@@ -273,7 +279,7 @@ class RawRequestor:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def __enter__(self) -> "RawRequestor":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -331,7 +337,5 @@ class RawRequestor:
 
 def decoded(command: bytes) -> Dataset:
     """A command set, decoded by pydicom."""
-    from pydicom.filereader import read_dataset
-
     dataset: Dataset = read_dataset(BytesIO(command), is_implicit_VR=True, is_little_endian=True)
     return dataset

@@ -106,11 +106,11 @@ class AcceptorAssociation(Association):
         self._settings = acceptor.settings
         self._connection = connection
         self._peer_address = address[0]
+        self.requestor.address_info = AddressInformation.from_tuple(address)
         self._waker = Waker()
         self.dul = EventDrivenDul(self, self._waker)
         self.dul.artim_timer.timeout = self._settings.acse_timeout_s
         self._machine = self.dul.state_machine
-        self.requestor.address_info = AddressInformation.from_tuple(address)
         self.acceptor.maximum_length = self._settings.max_pdu_bytes
         self.acceptor.implementation_version_name = self._settings.implementation_version_name
 
@@ -396,5 +396,5 @@ class AcceptorAssociation(Association):
         finally:
             self._connection.close()
             self._waker.close()
-            self._reception.close()
             self._acceptor.registry.remove(self)
+            self._reception.close()

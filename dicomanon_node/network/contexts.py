@@ -35,13 +35,16 @@ TRANSFER_SYNTAXES: Final = frozenset(
         "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
         "1.2.840.10008.1.2.2",  # Explicit VR Big Endian (retired, still sent)
         "1.2.840.10008.1.2.4.50",  # JPEG Baseline
-        "1.2.840.10008.1.2.4.51",  # JPEG Extended
-        "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+        # JPEG Extended, Spectral Selection, Full Progression, Lossless and Hierarchical; most of
+        # them retired, all of them met in archives.
+        *(f"1.2.840.10008.1.2.4.{process}" for process in range(51, 67)),
         "1.2.840.10008.1.2.4.70",  # JPEG Lossless, First-Order Prediction
         "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
         "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-Lossless
         "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
         "1.2.840.10008.1.2.4.91",  # JPEG 2000
+        "1.2.840.10008.1.2.4.92",  # JPEG 2000 Part 2 Lossless
+        "1.2.840.10008.1.2.4.93",  # JPEG 2000 Part 2
         "1.2.840.10008.1.2.4.100",  # MPEG2 Main Profile / Main Level
         "1.2.840.10008.1.2.4.100.1",  # the same, Fragmentable
         "1.2.840.10008.1.2.4.101",  # MPEG2 Main Profile / High Level
@@ -58,6 +61,9 @@ TRANSFER_SYNTAXES: Final = frozenset(
         "1.2.840.10008.1.2.4.106.1",
         "1.2.840.10008.1.2.4.107",  # HEVC/H.265 Main Profile / Level 5.1
         "1.2.840.10008.1.2.4.108",  # HEVC/H.265 Main 10 Profile / Level 5.1
+        "1.2.840.10008.1.2.4.110",  # JPEG XL Lossless
+        "1.2.840.10008.1.2.4.111",  # JPEG XL JPEG Recompression
+        "1.2.840.10008.1.2.4.112",  # JPEG XL
         "1.2.840.10008.1.2.4.201",  # High-Throughput JPEG 2000 Lossless
         "1.2.840.10008.1.2.4.202",  # High-Throughput JPEG 2000 Lossless, RPCL
         "1.2.840.10008.1.2.4.203",  # High-Throughput JPEG 2000
@@ -65,8 +71,8 @@ TRANSFER_SYNTAXES: Final = frozenset(
     }
 )
 """Accepted for every SOP class. Left out on purpose: JPIP (an object holds a URL instead of
-pixels, and that URL is identifying), SMPTE ST 2110 (live video) and Deflated Image Frame
-(nothing in the node can look into it)."""
+pixels, and that URL is identifying), SMPTE ST 2110 (live video), Deflated Image Frame, JPEG XL
+and JPEG 2000 Part 2 (no decoder here, should a rule ever have to look at the pixels)."""
 
 _ACCEPTANCE: Final = 0x00  # PS3.8 Table 9-18
 _ABSTRACT_SYNTAX_NOT_SUPPORTED: Final = 0x03

@@ -7,6 +7,7 @@ happens here: reading, a TLS handshake, judging a peer are all done in the
 connection's own thread.
 """
 
+import contextlib
 import errno
 import logging
 import select
@@ -91,7 +92,9 @@ def prepare_socket(connection: socket.socket) -> socket.socket:
 
 
 class Listener:
-    """A Storage and Verification SCP on a listening socket. Methods may be called from any thread.
+    """A Storage and Verification SCP on a listening socket; to be made after forking.
+
+    Methods may be called from any thread.
 
     Args:
         settings: What it is told.
@@ -135,7 +138,7 @@ class Listener:
             listening: Bound and listening. Its duplicate is used and closed; the socket
                 itself stays the caller's.
         """
-        with listening.dup() as sock:
+        with contextlib.closing(self._waker), listening.dup() as sock:
             # Several processes wait; all but one find nothing there.
             sock.setblocking(False)
             poller = select.poll()
@@ -145,7 +148,6 @@ class Listener:
                 # One connection a turn: the next goes to whoever is idle.
                 if any(descriptor == sock.fileno() for descriptor, _ in poller.poll()):
                     self._accept(sock)
-        self._waker.close()
 
     def stop_accepting(self) -> None:
         """Accept no connection and no association any more; established ones go on.
@@ -174,17 +176,20 @@ class Listener:
             return
         # What a dual-stack socket makes of an IPv4 address (RFC 4291 2.5.5.2).
         peer_address = address[0].removeprefix("::ffff:")
-        if self._registry.is_full:
+        association = None
+        if not self._registry.is_full:
+            with contextlib.suppress(OSError):  # no descriptor left for it
+                association = AcceptorAssociation(
+                    self._acceptor, connection, (peer_address, *address[1:])
+                )
+        if association is None:
             connection.close()
             self._observer.unassociated(peer_address, Ending.LIMIT)
             return
-        association = AcceptorAssociation(
-            self._acceptor, connection, (peer_address, *address[1:])
-        )
         self._registry.add(association)
         try:
             association.start()
-        except RuntimeError:  # no thread to be had
+        except RuntimeError:  # no thread left for it
             association.dismiss(Ending.LIMIT)
 
 

@@ -24,19 +24,19 @@ LIST = (
 )
 
 
-def test_everybody_may_when_nobody_is_listed():
+def test_everybody_may_when_nobody_is_listed() -> None:
     assert judge(requestor("ANY", "203.0.113.9"), ("NODE",), ()) is None
 
 
 @pytest.mark.parametrize("called", ["OTHER", "node", ""])
-def test_another_called_title_is_rejected(called: str):
+def test_another_called_title_is_rejected(called: str) -> None:
     rejection = judge(requestor(called=called), ("NODE",), ())
     assert rejection is not None
     assert (rejection.result, rejection.source, rejection.diagnostic) == (1, 1, 7)
 
 
 @pytest.mark.parametrize("called", ["NODE", "SECOND", "NODE   "])
-def test_each_of_our_titles_is_answered_to(called: str):
+def test_each_of_our_titles_is_answered_to(called: str) -> None:
     assert judge(requestor(called=called), ("NODE", "SECOND "), ()) is None
 
 
@@ -51,7 +51,7 @@ def test_each_of_our_titles_is_answered_to(called: str):
         ("ANYBODY", "2001:db8::1"),
     ],
 )
-def test_a_listed_peer_may(calling: str, address: str):
+def test_a_listed_peer_may(calling: str, address: str) -> None:
     assert judge(requestor(calling, address), ("NODE",), LIST) is None
 
 
@@ -66,13 +66,13 @@ def test_a_listed_peer_may(calling: str, address: str):
         ("ANYBODY", "192.168.1.8"),
     ],
 )
-def test_anybody_else_may_not(calling: str, address: str):
+def test_anybody_else_may_not(calling: str, address: str) -> None:
     assert judge(requestor(calling, address), ("NODE",), LIST) is peers.CALLING_AE_TITLE
     rejection = peers.CALLING_AE_TITLE
     assert (rejection.result, rejection.source, rejection.diagnostic) == (1, 1, 3)
 
 
-def test_an_address_that_is_none_is_no_permission():
+def test_an_address_that_is_none_is_no_permission() -> None:
     with pytest.raises(ValueError, match="address"):
         judge(requestor("PACS", "unix"), ("NODE",), LIST)
 
@@ -88,12 +88,12 @@ def test_an_address_that_is_none_is_no_permission():
         ("", ""),
     ],
 )
-def test_a_title_is_shown_harmless(title: str, shown: str):
+def test_a_title_is_shown_harmless(title: str, shown: str) -> None:
     assert judged_ae_title(title) == shown
 
 
 @given(st.text())
-def test_no_title_can_leave_its_field(title: str):
+def test_no_title_can_leave_its_field(title: str) -> None:
     shown = judged_ae_title(title)
     assert len(shown) <= 16
     assert all(c.isascii() and (c.isalnum() or c in " ._-?") for c in shown)

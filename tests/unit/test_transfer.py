@@ -8,14 +8,15 @@ stream with pynetdicom's P-DATA-TF and DIMSE message classes.
 import socket
 import struct
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu import P_DATA_TF
 from support_network import (
     CT,
@@ -26,6 +27,7 @@ from support_network import (
     RELEASE_RQ,
     VERIFICATION,
     MemoryService,
+    StoredInstance,
     command_set,
     decoded,
     message,
@@ -43,7 +45,7 @@ from dicomanon_node.network.reception import (
     RECEIVE_BUFFER_BYTES,
     Reception,
 )
-from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
+from dicomanon_node.network.service import AssociationFacts, Outcome, StoreRequest
 from dicomanon_node.network.transfer import (
     MAX_OTHER_DATASET_BYTES,
     DataTransfer,
@@ -83,7 +85,9 @@ class Chunks:
 class Fed:
     """Reception and transfer of an association, fed with bytes."""
 
-    def __init__(self, service: Any = None, peer_max_pdu_bytes: int | None = 0) -> None:
+    def __init__(
+        self, service: MemoryService | None = None, peer_max_pdu_bytes: int | None = 0
+    ) -> None:
         self.service = service or MemoryService()
         self.facts = AssociationFacts("id", "RAW", "NODE", "127.0.0.1")
         self.sent: list[bytes] = []
@@ -145,6 +149,9 @@ def stock_messages(stream: bytes) -> list[tuple[int, str, bytes]]:
         stream = stream[end:]
         if current.decode_msg(pdu.to_primitive()):
             parameters = current.message_to_primitive()
+            assert isinstance(parameters, C_STORE)
+            assert isinstance(parameters.DataSet, BytesIO)
+            assert current.context_id is not None
             found.append(
                 (
                     current.context_id,
@@ -160,27 +167,27 @@ SMALL = message(store_rq(), b"0123456789abcdef")
 
 
 @pytest.mark.parametrize("split", range(1, len(SMALL)))
-def test_a_message_read_in_two_pieces_is_the_message(split: int):
+def test_a_message_read_in_two_pieces_is_the_message(split: int) -> None:
     fed = Fed().feed(SMALL[:split], SMALL[split:])
     assert fed.messages == stock_messages(SMALL)
     assert fed.statuses == [0x0000]
 
 
-def test_a_message_read_byte_by_byte_is_the_message():
+def test_a_message_read_byte_by_byte_is_the_message() -> None:
     stream = SMALL + message(store_rq(2, MR, "2.25.7"), b"xyz", context_id=3)
     fed = Fed().feed(*(bytes([byte]) for byte in stream))
     assert fed.messages == stock_messages(stream)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 17, 64])
-def test_fragments_of_any_size_make_the_message(size: int):
+def test_fragments_of_any_size_make_the_message(size: int) -> None:
     stream = message(store_rq(), bytes(range(200)), fragment_bytes=size)
     fed = Fed().feed(stream)
     assert fed.messages == stock_messages(stream)
 
 
 @pytest.mark.parametrize("split", range(len(store_rq()) + 1))
-def test_a_command_set_fragmented_anywhere_is_the_command_set(split: int):
+def test_a_command_set_fragmented_anywhere_is_the_command_set(split: int) -> None:
     command = store_rq()
     stream = p_data(
         pdv(1, 1, command[:split]), pdv(1, 3, command[split:]), pdv(1, 0, b"ab"), pdv(1, 2, b"cd")
@@ -188,13 +195,13 @@ def test_a_command_set_fragmented_anywhere_is_the_command_set(split: int):
     assert Fed().feed(stream).messages == stock_messages(stream) == [(1, INSTANCE, b"abcd")]
 
 
-def test_reserved_bits_of_the_control_header_are_not_checked():
+def test_reserved_bits_of_the_control_header_are_not_checked() -> None:
     # PS3.8 E.2: "never checked by the receiver".
     stream = p_data(pdv(1, 0xFF, store_rq()), pdv(1, 0xFC, b"ab"), pdv(1, 0xFE, b"cd"))
     assert Fed().feed(stream).messages == stock_messages(stream) == [(1, INSTANCE, b"abcd")]
 
 
-def test_empty_fragments_and_an_empty_pdu_mean_nothing():
+def test_empty_fragments_and_an_empty_pdu_mean_nothing() -> None:
     stream = p_data(pdv(1, 3, store_rq()), pdv(1, 0, b"")) + p_data() + p_data(pdv(1, 2, b""))
     fed = Fed().feed(stream)
     assert fed.messages == stock_messages(stream) == [(1, INSTANCE, b"")]
@@ -227,7 +234,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[int]]:
 @given(streams())
 def test_however_it_is_cut_it_is_what_stock_pynetdicom_understands(
     stream_and_reads: tuple[bytes, list[int]],
-):
+) -> None:
     stream, reads = stream_and_reads
     edges = [0, *reads, len(stream)]
     fed = Fed().feed(*(stream[a:b] for a, b in pairwise(edges)))
@@ -235,7 +242,7 @@ def test_however_it_is_cut_it_is_what_stock_pynetdicom_understands(
     assert fed.statuses == [0x0000] * len(fed.messages)
 
 
-def test_several_messages_in_one_pdu_are_all_received():
+def test_several_messages_in_one_pdu_are_all_received() -> None:
     # Stock pynetdicom loses what follows the first one.
     first = [pdv(1, 3, store_rq(1)), pdv(1, 2, b"one")]
     second = [pdv(3, 3, store_rq(2, MR, "2.25.2")), pdv(3, 2, b"two")]
@@ -244,7 +251,7 @@ def test_several_messages_in_one_pdu_are_all_received():
     assert [r.MessageIDBeingRespondedTo for r in fed.responses] == [1, 2]
 
 
-def test_an_object_larger_than_the_buffer_is_received_whole():
+def test_an_object_larger_than_the_buffer_is_received_whole() -> None:
     data = bytes(i * 7 % 251 for i in range(3 * RECEIVE_BUFFER_BYTES))
     fed = Fed().feed(message(store_rq(), data, fragment_bytes=MAX_PDU_BYTES - 6))
     assert fed.messages == [(1, INSTANCE, data)]
@@ -252,7 +259,7 @@ def test_an_object_larger_than_the_buffer_is_received_whole():
     assert (fed.facts.stored_count, fed.facts.refused_count) == (1, 0)
 
 
-def test_the_fragments_of_one_read_come_in_one_write():
+def test_the_fragments_of_one_read_come_in_one_write() -> None:
     pieces = [pdv(1, 0, b"ab")] * 10
     fed = Fed().feed(p_data(pdv(1, 3, store_rq()), *pieces), p_data(*pieces, pdv(1, 2, b"cd")))
     [instance] = fed.service.instances
@@ -260,7 +267,7 @@ def test_the_fragments_of_one_read_come_in_one_write():
     assert bytes(instance.data) == b"ab" * 20 + b"cd"
 
 
-def test_the_request_tells_what_it_is_about():
+def test_the_request_tells_what_it_is_about() -> None:
     fed = Fed().feed(message(store_rq(77, MR, "2.25.5"), b"", context_id=3))
     [instance] = fed.service.instances
     assert instance.request == StoreRequest(77, MR, "2.25.5", 3, IMPLICIT)
@@ -283,7 +290,7 @@ def test_the_request_tells_what_it_is_about():
 )
 def test_a_request_that_does_not_fit_is_refused_after_its_data_set(
     command: bytes, context_id: int, status: int
-):
+) -> None:
     fed = Fed().feed(message(command, b"x" * 50, context_id, fragment_bytes=200)[:-1])
     assert not fed.sent
     fed.feed(b"x")
@@ -294,7 +301,7 @@ def test_a_request_that_does_not_fit_is_refused_after_its_data_set(
     assert fed.statuses == [status, 0x0000]
 
 
-def test_a_request_without_data_set_is_refused():
+def test_a_request_without_data_set_is_refused() -> None:
     fed = Fed().feed(message(store_rq(dataset_type=0x0101), None), SMALL)
     assert fed.statuses == [0xC000, 0x0000]
     assert len(fed.service.instances) == 1
@@ -337,7 +344,7 @@ VIOLATIONS = {
 
 
 @pytest.mark.parametrize("stream", VIOLATIONS.values(), ids=VIOLATIONS.keys())
-def test_a_violation_ends_the_association_and_answers_nothing_with_success(stream: bytes):
+def test_a_violation_ends_the_association_and_answers_nothing_with_success(stream: bytes) -> None:
     fed = Fed()
     with pytest.raises(ProtocolViolationError):
         fed.feed(stream)
@@ -346,19 +353,19 @@ def test_a_violation_ends_the_association_and_answers_nothing_with_success(strea
     assert all((i.finished, i.abandoned) == (0, 1) for i in fed.service.instances)
 
 
-def test_a_pdu_is_judged_by_its_header_alone():
+def test_a_pdu_is_judged_by_its_header_alone() -> None:
     fed = Fed()
     with pytest.raises(ProtocolViolationError):
         fed.feed(struct.pack(">BxL", 4, MAX_PDU_BYTES + PDU_TOLERANCE_BYTES + 1))
 
 
-def test_a_pdu_within_the_tolerance_is_taken():
+def test_a_pdu_within_the_tolerance_is_taken() -> None:
     data = bytes(MAX_PDU_BYTES + PDU_TOLERANCE_BYTES - 6)
     fed = Fed().feed(p_data(COMMAND), p_data(pdv(1, 2, data)))
     assert fed.messages == [(1, INSTANCE, data)]
 
 
-def test_other_messages_are_relayed_whole_and_in_order():
+def test_other_messages_are_relayed_whole_and_in_order() -> None:
     find = command_set(CommandField=0x0020, MessageID=4, CommandDataSetType=1)
     stream = (
         message(ECHO_RQ, None, 5, fragment_bytes=30)
@@ -371,7 +378,7 @@ def test_other_messages_are_relayed_whole_and_in_order():
     assert fed.statuses == [0x0000]
 
 
-def test_pdus_that_are_not_p_data_are_collected_whole():
+def test_pdus_that_are_not_p_data_are_collected_whole() -> None:
     unknown = struct.pack(">BxL", 0x2A, 0)
     fed = Fed().feed(*(bytes([b]) for b in SMALL + RELEASE_RQ + unknown))
     assert fed.pdus == [RELEASE_RQ]
@@ -388,14 +395,14 @@ class Failing(MemoryService):
         super().__init__()
         self.where = where
 
-    def begin(self, request: StoreRequest, association: AssociationFacts) -> Instance:
+    def begin(self, request: StoreRequest, association: AssociationFacts) -> StoredInstance:
         if self.where == "begin":
             raise ValueError("DOE^JANE")
         instance = super().begin(request, association)
         if self.where in ("write", "finish", "abandon"):
             original = getattr(instance, self.where)
 
-            def failing(*arguments: Any) -> None:
+            def failing(*arguments: object) -> None:
                 original(*arguments)
                 raise ValueError("DOE^JANE")
 
@@ -404,7 +411,7 @@ class Failing(MemoryService):
 
 
 @pytest.mark.parametrize("where", ["begin", "write", "finish"])
-def test_an_exception_of_the_service_is_a_refusal_and_nothing_more(where: str):
+def test_an_exception_of_the_service_is_a_refusal_and_nothing_more(where: str) -> None:
     service = Failing(where)
     stream = message(store_rq(), bytes(100), fragment_bytes=7)
     fed = Fed(service).feed(stream[:-3])
@@ -422,7 +429,7 @@ def test_an_exception_of_the_service_is_a_refusal_and_nothing_more(where: str):
     assert [i.abandoned for i in service.instances if i.finished == 1][-1] == 0
 
 
-def test_an_exception_while_abandoning_is_told_and_kept():
+def test_an_exception_while_abandoning_is_told_and_kept() -> None:
     fed = Fed(Failing("abandon")).feed(p_data(COMMAND, pdv(1, 0, b"ab")))
     fed.transfer.abandon()
     fed.transfer.abandon()
@@ -431,20 +438,20 @@ def test_an_exception_while_abandoning_is_told_and_kept():
 
 
 @pytest.mark.parametrize("outcome", [None, 0])
-def test_an_outcome_that_is_none_is_never_success(outcome: Any):
-    fed = Fed(MemoryService(outcome)).feed(SMALL)
+def test_an_outcome_that_is_none_is_never_success(outcome: object) -> None:
+    fed = Fed(MemoryService(outcome)).feed(SMALL)  # type: ignore[arg-type]
     assert fed.statuses == [0x0110]
 
 
 @pytest.mark.parametrize("reason", [Reason.DISK_FULL, Reason.UNPARSABLE])
-def test_a_refusal_goes_to_the_peer_with_its_comment(reason: Reason):
+def test_a_refusal_goes_to_the_peer_with_its_comment(reason: Reason) -> None:
     fed = Fed(MemoryService(Outcome.refused(reason))).feed(SMALL)
     [response] = fed.responses
     assert (response.Status, response.ErrorComment) == (reason.status, reason.comment)
     assert (fed.facts.stored_count, fed.facts.refused_count) == (0, 1)
 
 
-def test_an_unfinished_instance_is_abandoned_once():
+def test_an_unfinished_instance_is_abandoned_once() -> None:
     fed = Fed().feed(p_data(COMMAND, pdv(1, 0, b"ab")))
     fed.transfer.abandon()
     fed.transfer.abandon()
@@ -452,7 +459,7 @@ def test_an_unfinished_instance_is_abandoned_once():
     assert (instance.finished, instance.abandoned) == (0, 1)
 
 
-def test_a_send_that_fails_is_the_callers_business():
+def test_a_send_that_fails_is_the_callers_business() -> None:
     fed = Fed()
 
     def lost(_: bytes) -> None:
@@ -469,7 +476,7 @@ def test_a_send_that_fails_is_the_callers_business():
 
 
 @pytest.mark.parametrize("max_pdu_bytes", [0, 6, 7, 20, 100, 16384])
-def test_a_response_fits_what_the_peer_receives(max_pdu_bytes: int):
+def test_a_response_fits_what_the_peer_receives(max_pdu_bytes: int) -> None:
     response = encode_store_response(
         StoreRequest(1, CT, INSTANCE, 1, EXPLICIT), Status.OUT_OF_RESOURCES, "Storage is full"
     )
@@ -488,7 +495,7 @@ def test_a_response_fits_what_the_peer_receives(max_pdu_bytes: int):
     assert received.command_set.Status == 0xA700
 
 
-def test_quickack_is_set_before_each_read_where_there_is_one():
+def test_quickack_is_set_before_each_read_where_there_is_one() -> None:
     options: list[tuple[int, ...]] = []
     connection = Chunks([b"\x05"])
     connection.setsockopt = lambda *arguments: options.append(arguments)  # type: ignore[method-assign]
