@@ -18,13 +18,13 @@ help:
 # What the node itself needs; the stamp is made anew when a lock changes.
 $(VENV)/runtime.stamp: requirements/runtime.txt requirements/build.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Setting up $(VENV) (once) ..."
+	@echo "Setting up $(VENV) (once) ..." >&2
 	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements/dev.txt
-	@echo "Setting up the tools for tests (once) ..."
+	@echo "Setting up the tools for tests (once) ..." >&2
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 

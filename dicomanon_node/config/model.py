@@ -71,7 +71,7 @@ class Listener(Section):
     idle_timeout_s: Seconds = 300.0
     """Seconds an association may be silent before it is aborted."""
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
-    """Associations at a time in each process; more are rejected as "local limit exceeded"."""
+    """Associations at a time in each process; more connections are closed."""
     extra_sop_classes: Annotated[tuple[Uid, ...], Field(strict=False)] = ()
     """UIDs of private or new SOP classes to accept besides all storage SOP classes."""
 
@@ -165,7 +165,7 @@ class DicomDestination(Section):
 
 
 class FolderDestination(Section):
-    """A directory to forward to, laid out like outgoing; may be on another file system."""
+    """A directory to copy to, flat; may be on another file system."""
 
     name: DestinationName
     """Unique; studies.json and the queue's directories use it."""

@@ -98,7 +98,8 @@ def _make_directories(directory: Path) -> None:
         missing.append(directory)
         directory = directory.parent
     for made in reversed(missing):
-        made.mkdir(mode=0o700, exist_ok=True)
+        # Nobody else may replace the key; others may pass, to the outgoing tree beside it.
+        made.mkdir(mode=0o755, exist_ok=True)
         _sync_directory(made.parent)
 
 

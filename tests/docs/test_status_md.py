@@ -86,7 +86,10 @@ def test_what_a_destination_answers_means_what_the_table_says(first_digit: int) 
 def test_the_readme_says_the_same_in_short() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (short,) = tables(section(readme, "What is refused"))
-    permanent = {status: "again" not in advice.replace("not send it again", "") for status, _, advice in short}
+    permanent = {
+        status: "again" not in advice.replace("not send it again", "")
+        for status, _, advice in short
+    }
     for reason in Reason:
         status = f"{reason.status:04X}H"
         if status in permanent:

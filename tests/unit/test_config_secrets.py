@@ -104,7 +104,7 @@ def test_a_made_key_can_be_read_and_is_never_the_same(tmp_path: Path) -> None:
     assert read_key(tmp_path / "a") != read_key(tmp_path / "b")
 
 
-def test_a_made_key_and_its_directories_are_for_the_owner_only(tmp_path: Path) -> None:
+def test_a_made_key_is_for_the_owner_only_and_nobody_else_can_replace_it(tmp_path: Path) -> None:
     path = tmp_path / "var" / "lib" / "secret.key"
     old = os.umask(0)
     try:
@@ -112,7 +112,7 @@ def test_a_made_key_and_its_directories_are_for_the_owner_only(tmp_path: Path) -
     finally:
         os.umask(old)
     modes = [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent, path.parent.parent)]
-    assert modes == [0o600, 0o700, 0o700]
+    assert modes == [0o600, 0o755, 0o755]
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
