@@ -31,6 +31,7 @@ MR = "1.2.840.10008.5.1.4.1.1.4"
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 
 
@@ -72,7 +73,7 @@ def write_file(
         dataset.PixelData = encapsulate([pixels])
         dataset["PixelData"].VR = "OB"
     else:
-        dataset.add_new(0x7FE00010, "OB" if syntax == EXPLICIT else "OW", pixels)
+        dataset.add_new(0x7FE00010, "OW" if syntax == IMPLICIT else "OB", pixels)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.save_as(path, enforce_file_format=True)
@@ -125,14 +126,15 @@ class StockPeer:
     comment: str = ""
 
     def store(self, event: evt.Event) -> Dataset:
-        uid = str(event.request.AffectedSOPInstanceUID)
+        request: Any = event.request
+        uid = str(request.AffectedSOPInstanceUID)
         self.order.append(uid)
         status = self.answer(uid)
         if status == ABORT:
             event.assoc.abort()
             status = 0x0110
         elif status == 0 or status >> 12 == 0xB:
-            self.received[uid] = event.request.DataSet.getvalue()
+            self.received[uid] = request.DataSet.getvalue()
             self.syntaxes[uid] = str(event.context.transfer_syntax)
         response = Dataset()
         response.Status = status
@@ -148,8 +150,13 @@ class StockPeer:
         max_pdu_bytes: int = 16382,
         contexts: Mapping[str, list[str]] | None = None,
         configure: Callable[[AE], object] = lambda _: None,
+        ends_abruptly: bool = False,
     ) -> Iterator["StockPeer"]:
-        """Listen on a loopback port until the block ends."""
+        """Listen on a loopback port until the block ends.
+
+        Unless it is to end abruptly, associations get a moment to end by themselves: stock
+        pynetdicom cannot abort one that it has just rejected or released.
+        """
         ae = AE("STOCK")
         ae.maximum_pdu_size = max_pdu_bytes
         ae.maximum_associations = 20
@@ -186,6 +193,9 @@ class StockPeer:
         try:
             yield self
         finally:
+            end = time.monotonic() + (0 if ends_abruptly else 5)
+            while ae.active_associations and time.monotonic() < end:
+                time.sleep(0.005)
             ae.shutdown()
             thread.join(10)
 

@@ -10,7 +10,7 @@ from typing import Final
 from dicomanon_node.config.model import DicomDestination
 from dicomanon_node.delivery.transport import LostError
 from dicomanon_node.errors import DeferredError, RejectedError, Status
-from dicomanon_node.network.failures import AssociationError, ContextNotAcceptedError
+from dicomanon_node.network.failures import AssociationError, NotSendableError
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import MAX_CONTEXTS, Context, contexts_for
 from dicomanon_node.network.requestor import Requestor
@@ -84,7 +84,7 @@ class DicomTransport:
             0000H, or a warning (Bxxx): the destination has taken it in both cases.
 
         Raises:
-            RejectedError: Any other status but A7xx, or no context was accepted for it.
+            RejectedError: Any other status but A7xx, or it cannot be sent: see `NotSendableError`.
             LostError: The association ended before the response.
             DeferredError: A7xx, out of resources.
             OSError: The file cannot be read.
@@ -93,7 +93,7 @@ class DicomTransport:
             raise DeferredError("no-association")
         try:
             response = self._requestor.store(instance)
-        except ContextNotAcceptedError as error:
+        except NotSendableError as error:
             raise RejectedError(error.code) from None
         except AssociationError as error:
             raise LostError(error.code) from None

@@ -30,7 +30,7 @@ more, so it is always us who end it."""
 BATCH: Final = 64
 """Entries an association is negotiated for; below 128, so they never need more contexts."""
 
-SCAN_LIMIT: Final = 4096
+SCAN_LIMIT: Final = 16_384
 """Entries kept in memory of a queue that may have millions."""
 
 

@@ -24,6 +24,8 @@ from dicomanon_node.delivery.files import place, sync_directory, write_durable
 SUFFIX: Final = ".dcm"
 _REASON_SUFFIX: Final = ".json"
 
+_Found = tuple[int, str, int, int]  # an `Entry` in the making; sorts by age, then by name
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -122,14 +124,15 @@ class QueueDirectory:
         """
         total = 0
 
-        def wanted() -> Iterator[Entry]:
+        def wanted() -> Iterator[_Found]:
             nonlocal total
-            for entry in _entries(self._waiting):
+            for found in _scan(self._waiting):
                 total += 1
-                if entry.name not in skipping:
-                    yield entry
+                if found[1] not in skipping:
+                    yield found
 
-        return heapq.nsmallest(limit, wanted(), key=_age), total
+        oldest = heapq.nsmallest(limit, wanted())
+        return [_entry(self._waiting, found) for found in oldest], total
 
     def is_waiting(self, name: str) -> bool:
         """Whether there is an entry of this name."""
@@ -142,7 +145,8 @@ class QueueDirectory:
             OSError: It cannot be read.
         """
         failed = []
-        for entry in sorted(_entries(self._failed), key=_age):
+        for found in sorted(_scan(self._failed)):
+            entry = _entry(self._failed, found)
             try:
                 failure = Failure.decode(_reason_path(entry.path).read_bytes())
             except FileNotFoundError:
@@ -221,14 +225,21 @@ def _transfer(source: Path, directory: Path, reason: bytes | None = None) -> Pat
     return target
 
 
-def _entries(directory: Path) -> Iterator[Entry]:
+def _scan(directory: Path) -> Iterator[_Found]:
+    """What lies there. Plain tuples: a queue may have a million of them."""
     with os.scandir(directory) as found:
         for item in found:
-            if not _is_entry(item.name):
-                continue
-            with suppress(FileNotFoundError):  # delivered by now
-                status = item.stat(follow_symlinks=False)
-                yield Entry(Path(item.path), status.st_mtime_ns, status.st_ino, status.st_size)
+            if _is_entry(item.name):
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except FileNotFoundError:  # delivered by now
+                    continue
+                yield status.st_mtime_ns, item.name, status.st_ino, status.st_size
+
+
+def _entry(directory: Path, found: _Found) -> Entry:
+    received_ns, name, inode, size_bytes = found
+    return Entry(directory / name, received_ns, inode, size_bytes)
 
 
 def _count(directory: Path) -> int:
@@ -238,10 +249,6 @@ def _count(directory: Path) -> int:
 
 def _is_entry(name: str) -> bool:
     return name.endswith(SUFFIX) and not name.startswith(".")
-
-
-def _age(entry: Entry) -> tuple[int, str]:
-    return entry.received_ns, entry.name
 
 
 def _reason_path(path: Path) -> Path:

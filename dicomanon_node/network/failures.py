@@ -8,7 +8,8 @@
     │   ├── ConnectionLostError      the peer closed or released it under our feet
     │   ├── PeerTimeoutError         the peer did not go on in time
     │   └── ProtocolError            the peer sent what PS3.8 does not allow there
-    └── ContextNotAcceptedError      the association stands, this instance cannot be sent on it
+    └── NotSendableError             the association stands, this instance cannot be sent on it
+        └── ContextNotAcceptedError
 
 All of `AssociationError` is temporary by nature. Every text is one of our fixed
 words; numbers of the peer are kept as attributes, its free text is not kept at all.
@@ -98,14 +99,22 @@ class ProtocolError(AssociationError):
     code = "protocol-error"
 
 
-class ContextNotAcceptedError(NodeError):
-    """The peer does not take this SOP class in this transfer syntax (PS3.8 9.3.3.2).
+class NotSendableError(NodeError):
+    """This instance cannot be sent; nothing of it was.
 
     Attributes:
-        code: `sop-class-not-accepted`, `transfer-syntax-not-accepted` or
-            `context-not-accepted` (no reason given, or it was never proposed).
+        code: `odd-dataset` (fragments are of even length: PS3.8 Annex E.1), or as said in
+            `ContextNotAcceptedError`.
     """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
+
+
+class ContextNotAcceptedError(NotSendableError):
+    """The peer does not take this SOP class in this transfer syntax (PS3.8 9.3.3.2).
+
+    Its code is `sop-class-not-accepted`, `transfer-syntax-not-accepted` or
+    `context-not-accepted` (no reason given, or it was never proposed).
+    """

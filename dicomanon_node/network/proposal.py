@@ -17,7 +17,8 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import build_context
 
-from dicomanon_node import __version__
+from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomanon_node.network.contexts import VERIFICATION_SOP_CLASS
 from dicomanon_node.network.failures import (
     AssociationRejectedError,
     ContextNotAcceptedError,
@@ -34,10 +35,6 @@ ADVERTISED_PDU_BYTES: Final = 16 * 1024
 ASSUMED_PDU_BYTES: Final = 16 * 1024
 """For a peer that leaves out its mandatory Maximum Length (PS3.8 D.1)."""
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.209256619867053413060190258445344146834"
-IMPLEMENTATION_VERSION_NAME: Final = f"DICOMANON_{__version__}"[:16]
-
-VERIFICATION_SOP_CLASS: Final = "1.2.840.10008.1.1"
 _APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
 
 _ACCEPT_FIXED_BYTES: Final = 74  # PS3.8 Table 9-17, before the variable items

@@ -13,21 +13,22 @@ import contextlib
 import errno
 import itertools
 import re
-import struct
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RP, A_RELEASE_RQ
 from pynetdicom.pdu_primitives import A_ABORT
 
-from dicomanon_node.network import command, proposal
+from dicomanon_node.network import command, p_data, proposal
 from dicomanon_node.network.command import Command, CommandError, CommandField
 from dicomanon_node.network.failures import (
     AssociationAbortedError,
     AssociationError,
     ConnectionLostError,
+    NotSendableError,
     ProtocolError,
 )
 from dicomanon_node.network.part10 import DicomFile
@@ -40,19 +41,9 @@ DEFAULT_MAX_PDU_BYTES: Final = 128 * 1024
 # PS3.8 9.3.1: PDU types
 _ASSOCIATE_AC: Final = 0x02
 _ASSOCIATE_RJ: Final = 0x03
-_P_DATA_TF: Final = 0x04
 _RELEASE_RQ: Final = 0x05
 _RELEASE_RP: Final = 0x06
 _ABORT: Final = 0x07
-
-# PS3.8 9.3.5, E.2: P-DATA-TF with one PDV, message control header
-_PDU_HEADER_BYTES: Final = 6
-_P_DATA = struct.Struct(">BxLLBB")  # type, PDU length, PDV length, context ID, control
-_PDV = struct.Struct(">LBB")  # PDV length, context ID, control
-_PDV_LENGTH_FIELD_BYTES: Final = 4
-_CONTROL_BYTES: Final = 2  # context ID and message control header, counted in the PDV length
-_IS_COMMAND: Final = 0x01
-_IS_LAST: Final = 0x02
 
 _BUFFER_BYTES: Final = 1024 * 1024
 _MAX_FRAGMENTS: Final = 256  # two buffers each, below IOV_MAX (1024)
@@ -176,7 +167,8 @@ class Requestor:
         request = memoryview(command.encode_echo_request(message_id))
         with self._ending_on_failure():
             stream.send(
-                [*self._fragments(request, context_id, _IS_COMMAND)], self._response_timeout_s
+                [*p_data.pack(request, context_id, p_data.COMMAND, self._fragment_bytes)],
+                self._response_timeout_s,
             )
             response = self._response(CommandField.C_ECHO_RSP, message_id, context_id)
         return response.status or 0
@@ -194,12 +186,16 @@ class Requestor:
         Raises:
             AssociationError: Temporary. The association is lost; whether the peer has
                 taken the instance is not known.
-            ContextNotAcceptedError: Not sent, the association stands.
+            NotSendableError: Not sent, the association stands: no context was accepted, or
+                the data set is of odd length, which DCMTK aborts on and Orthanc hangs on.
             OSError: The file cannot be read to its end. The association is aborted if the
                 instance was partly sent.
         """
         stream = self._established()
         context_id = self._agreement.context_id(file.sop_class_uid, file.transfer_syntax_uid)
+        is_deflated = UID(file.transfer_syntax_uid).is_deflated
+        if file.dataset_bytes % 2 and not is_deflated:
+            raise NotSendableError("odd-dataset")
         message_id = next(self._message_ids)
         request = memoryview(
             command.encode_store_request(message_id, file.sop_class_uid, file.sop_instance_uid)
@@ -296,24 +292,10 @@ class Requestor:
     def _negotiated_fragment_bytes(self) -> int:
         """The longest fragment in one PDU: even, as no peer has to take odd ones."""
         limit = min(self._agreement.max_pdu_bytes or self._max_pdu_bytes, self._max_pdu_bytes)
-        fragment_bytes = (limit - _PDV_LENGTH_FIELD_BYTES - _CONTROL_BYTES) & ~1
+        fragment_bytes = (limit - p_data.OVERHEAD_BYTES) & ~1
         if fragment_bytes <= 0:
             raise ProtocolError("peer-maximum-too-small")
         return fragment_bytes
-
-    def _fragments(
-        self, data: memoryview, context_id: int, control: int, *, is_last: bool = True
-    ) -> Iterator[bytes | memoryview]:
-        """P-DATA-TF PDUs of one PDV each: header, fragment, header, fragment, ..."""
-        for start in range(0, len(data), self._fragment_bytes):
-            fragment = data[start : start + self._fragment_bytes]
-            if is_last and start + len(fragment) == len(data):
-                control |= _IS_LAST
-            length = _CONTROL_BYTES + len(fragment)
-            yield _P_DATA.pack(
-                _P_DATA_TF, _PDV_LENGTH_FIELD_BYTES + length, length, context_id, control
-            )
-            yield fragment
 
     def _message(
         self, request: memoryview, file: DicomFile, context_id: int
@@ -322,7 +304,7 @@ class Requestor:
 
         A portion is valid until the next one is asked for: they share one buffer.
         """
-        portion = [*self._fragments(request, context_id, _IS_COMMAND)]
+        portion = [*p_data.pack(request, context_id, p_data.COMMAND, self._fragment_bytes)]
         with file.path.open("rb", buffering=0) as source:
             source.seek(file.dataset_offset)
             remaining = file.dataset_bytes
@@ -333,7 +315,12 @@ class Requestor:
                 if count != len(wanted):
                     raise OSError(errno.EIO, "file ends early")
                 remaining -= count
-                portion += self._fragments(wanted, context_id, 0, is_last=not remaining)
+                if count % 2:  # a deflated data set's end, padded with NUL (PS3.5 A.5)
+                    wanted = self._buffer[: count + 1]
+                    wanted[count] = 0
+                portion += p_data.pack(
+                    wanted, context_id, 0, self._fragment_bytes, is_last=not remaining
+                )
                 yield portion
                 portion = []
 
@@ -343,15 +330,15 @@ class Requestor:
         is_complete = False
         while not is_complete:
             kind, pdu = self._established().receive(self._response_timeout_s)
-            if kind != _P_DATA_TF:
+            if kind != p_data.P_DATA_TF:
                 raise self._unexpected(kind, pdu)
-            for pdv_context_id, control, value in _pdvs(pdu):
+            for pdv_context_id, control, value in p_data.unpack(pdu):
                 if pdv_context_id != context_id:
                     raise ProtocolError("response-in-other-context")
-                if not control & _IS_COMMAND:
+                if not control & p_data.COMMAND:
                     continue  # C-STORE-RSP and C-ECHO-RSP have no data set; some send one
                 fragments += value
-                is_complete = bool(control & _IS_LAST)
+                is_complete = bool(control & p_data.LAST)
             if len(fragments) > command.MAX_COMMAND_SET_BYTES:
                 raise ProtocolError("response-too-long")
         try:
@@ -373,17 +360,3 @@ class Requestor:
             self._established().send([A_RELEASE_RP().encode()], self._association_timeout_s)
             return ConnectionLostError("released-by-peer")
         return ProtocolError("unexpected-pdu")
-
-
-def _pdvs(pdu: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Context ID, message control header and fragment of each PDV (PS3.8 9.3.5.1)."""
-    position = _PDU_HEADER_BYTES
-    while position < len(pdu):
-        start = position + _PDV.size
-        if start > len(pdu):
-            raise ProtocolError("pdv-malformed")
-        length, context_id, control = _PDV.unpack_from(pdu, position)
-        position += _PDV_LENGTH_FIELD_BYTES + length
-        if position > len(pdu) or length < _CONTROL_BYTES:
-            raise ProtocolError("pdv-malformed")
-        yield context_id, control, pdu[start:position]

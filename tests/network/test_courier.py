@@ -109,7 +109,7 @@ def test_a_new_kind_of_instance_needs_another_association_and_then_no_more(
     with StockPeer().serving() as peer, running(folders, dicom(peer.port)):
         for index, sop_class in enumerate([CT, MR, CT, MR, CT], 1):
             folders.add(f"2.25.{index}", sop_class=sop_class)
-            wait_until(lambda count=index: len(peer.received) == count)
+            wait_until(lambda: not folders.names())
         assert peer.associations == 2
 
 
@@ -131,7 +131,7 @@ def test_with_the_destination_down_for_a_while_exactly_all_arrive_later(
     with running(folders, dicom(port)) as facts:
         wait_until(lambda: len(facts.of("destination.down")) > 3)
         assert len(folders.names()) == 20
-        with StockPeer().serving(port=port) as peer:
+        with StockPeer().serving(port=port, ends_abruptly=True) as peer:
             start = time.monotonic()
             wait_until(lambda: not folders.names())
             assert time.monotonic() - start < 10
@@ -148,9 +148,10 @@ def test_a_destination_that_goes_down_in_between_gets_the_rest_later(
     expected = add_many(folders, 200)
     first, second = StockPeer(), StockPeer()
     with running(folders, dicom(port)):
-        with first.serving(port=port):
+        with first.serving(port=port, ends_abruptly=True):
             wait_until(lambda: len(first.received) >= 20)
-        with second.serving(port=port):
+        assert folders.names()
+        with second.serving(port=port, ends_abruptly=True):
             wait_until(lambda: not folders.names())
     assert first.received | second.received == expected
     assert folders.failed_names() == []
@@ -233,7 +234,7 @@ def test_a_destination_that_rejects_everybody_loses_nothing(folders: SpoolFolder
             port=port, configure=lambda ae: setattr(ae, "require_calling_aet", ["SOMEBODY"])
         ):
             wait_until(lambda: len(facts.of("destination.down")) > 5)
-        with StockPeer().serving(port=port) as peer:
+        with StockPeer().serving(port=port, ends_abruptly=True) as peer:
             wait_until(lambda: not folders.names())
             assert peer.received == expected
     assert "calling-aet-not-recognised" in {told["reason"] for told in facts.of("destination.down")}

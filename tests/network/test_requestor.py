@@ -17,6 +17,7 @@ from pynetdicom.pdu_primitives import A_ABORT
 from support_delivery import (
     ABORT,
     CT,
+    DEFLATED,
     EXPLICIT,
     IMPLICIT,
     JPEG_LOSSLESS,
@@ -38,6 +39,7 @@ from dicomanon_node.network.failures import (
     ConnectionFailedError,
     ConnectionLostError,
     ContextNotAcceptedError,
+    NotSendableError,
     PeerTimeoutError,
     ProtocolError,
 )
@@ -257,6 +259,27 @@ class TestStore:
                 with pytest.raises(ContextNotAcceptedError, match=code):
                     scu.store(file)
             assert scu.store(ct).status == 0
+
+    def test_a_deflated_data_set_of_odd_length_is_padded_with_nul(self, tmp_path: Path) -> None:
+        path = write_file(tmp_path / "a.dcm", "2.25.7", syntax=DEFLATED, pixel_bytes=3000)
+        if len(encoded_dataset(path)) % 2 == 0:
+            path.write_bytes(path.read_bytes() + b"\0")
+        sent = encoded_dataset(path)
+        assert len(sent) % 2
+        file = DicomFile.open(path)
+        with StockPeer().serving(contexts={CT: [DEFLATED]}) as peer:
+            with requestor(peer.port, *contexts_for([file])) as scu:
+                assert scu.store(file).status == 0
+            assert peer.received == {"2.25.7": sent + b"\0"}
+
+    def test_another_data_set_of_odd_length_is_not_sent(self, tmp_path: Path) -> None:
+        path = write_file(tmp_path / "a.dcm", "2.25.7")
+        even = DicomFile.open(path)
+        odd = replace(even, dataset_bytes=even.dataset_bytes - 1)
+        with StockPeer().serving() as peer, requestor(peer.port) as scu:
+            with pytest.raises(NotSendableError, match="odd-dataset"):
+                scu.store(odd)
+            assert scu.store(even).status == 0
 
     def test_a_file_that_is_gone_leaves_the_association_standing(
         self, tmp_path: Path, ct: DicomFile

@@ -455,7 +455,7 @@ def test_whatever_the_destination_does_every_instance_is_delivered_waits_or_fail
     assert len(waiting) + len(failed) + len(bench.transport.delivered) == len(uids)
 
 
-def test_only_declared_events_are_told(bench: Bench) -> None:
+def test_only_declared_events_and_keys_are_told(bench: Bench) -> None:
     bench.transport.answer = lambda uid: {
         "2.25.1": LostError("aborted"),
         "2.25.2": RejectedError("refused", 0x0110),
@@ -465,3 +465,5 @@ def test_only_declared_events_are_told(bench: Bench) -> None:
     bench.settle(60)
     names = {event for event, _ in bench.facts.told}
     assert names == {name for name in EVENTS if name.startswith(("delivery.", "destination."))}
+    for event, facts in bench.facts.told:
+        assert facts.keys() <= EVENTS[event].key_names

@@ -10,10 +10,9 @@ from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from support_delivery import CT, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, MR
 
+from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomanon_node.network.failures import ContextNotAcceptedError, ProtocolError
 from dicomanon_node.network.proposal import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
     Context,
     decode_accept,
     decode_reject,
