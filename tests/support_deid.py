@@ -5,13 +5,15 @@ tables or plans.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset, read_preamble
@@ -51,12 +53,12 @@ ROOT = "1.2.826.0.1.3680043.10.543."
 STUDY_UID, SERIES_UID, INSTANCE_UID = ROOT + "11", ROOT + "12", ROOT + "13"
 
 
-def plan_of(**rules: Any) -> Plan:
+def plan_of(**rules: Any) -> Plan:  # noqa: ANN401  (what StudyRules takes)
     """A compiled plan: the basic profile, with what is given changed."""
-    return Plan(StudyRules(**({"name": "study"} | rules)), KEY, "0123456789ab")
+    return Plan(replace(StudyRules("study"), **rules), KEY, "0123456789ab")
 
 
-def basic_dataset(**attributes: Any) -> Dataset:
+def basic_dataset(**attributes: object) -> Dataset:
     """The least an object needs, with an identity; `None` removes an attribute."""
     ds = Dataset()
     ds.SOPClassUID = CT
@@ -81,6 +83,23 @@ def encode(ds: Dataset, transfer_syntax_uid: str = EXPLICIT) -> bytes:
     fp.is_little_endian = transfer_syntax_uid != BIG_ENDIAN
     write_dataset(fp, ds)
     return bytes(fp.getvalue())
+
+
+def encode_as_un(ds: Dataset, tags: Container[int]) -> bytes:
+    """Explicit VR, but these elements as who does not know their VR passes them on.
+
+    Standard: PS3.5 6.2.2: their values are as in Implicit VR Little Endian.
+    """
+    out = b""
+    for element in ds:
+        holder = Dataset()
+        holder.add(element)
+        if int(element.tag) in tags:
+            implicit = encode(holder, IMPLICIT)
+            out += implicit[:4] + b"UN\0\0" + implicit[4:]
+        else:
+            out += encode(holder)
+    return out
 
 
 def decode(body: bytes, transfer_syntax_uid: str = EXPLICIT) -> Dataset:
@@ -132,7 +151,7 @@ def pieces(body: bytes, cuts: Iterable[int]) -> Iterator[memoryview]:
     """The bytes cut at these offsets."""
     edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(body)), len(body)]
     view = memoryview(body)
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         yield view[start:end]
 
 
@@ -210,7 +229,7 @@ def read_file(path: Path) -> tuple[bytes, str]:
         has_preamble = read_preamble(fp, force=True) is not None
         offset = fp.tell()
         if has_preamble or raw[:2] == b"\x02\x00":
-            meta = pydicom.filereader._read_file_meta_info(fp)  # noqa: SLF001  (its only name)
+            meta = pydicom.filereader._read_file_meta_info(fp)
             offset = fp.tell()
             if "TransferSyntaxUID" in meta:
                 return raw[offset:], str(meta.TransferSyntaxUID)
@@ -221,7 +240,7 @@ def read_file(path: Path) -> tuple[bytes, str]:
     return raw[offset:], IMPLICIT if implicit else EXPLICIT
 
 
-def walk(ds: Dataset) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def walk(ds: Dataset) -> Iterator[tuple[tuple[int, ...], DataElement]]:
     """Each element at every depth, with its path: (tag, item number, tag, ...)."""
     for element in ds:
         yield (int(element.tag),), element

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dicomanon_node.deid import charset, dates, dictionary, dummies, leaks, numeric
-from dicomanon_node.deid.plan import Change, Decision, Verb
+from dicomanon_node.deid.decisions import Change, Decision, Verb
 from dicomanon_node.deid.pseudonyms import is_well_formed_uid
 from dicomanon_node.deid.rules import RuleAction
 from dicomanon_node.errors import Reason, Refused
@@ -62,17 +62,19 @@ def _uid(rewriter: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes
 
 
 def _class_uid(
-    _rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes
+    rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes
 ) -> bytes | None:
-    parts = raw.rstrip(_PADDING).split(b"\\")
-    if all(not part or is_well_formed_uid(part.strip(_PADDING)) for part in parts):
-        return raw
-    return None
+    # Where a class should be, an instance of this very object is a leak.
+    for part in raw.split(b"\\"):
+        uid = part.strip(_PADDING)
+        if uid and (not is_well_formed_uid(uid) or uid in rw.identity.uids):
+            return None
+    return raw
 
 
 def _patient_id(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes) -> bytes:
     own = raw.strip(_PADDING)
-    if not own or own == rw.patient.patient_id:
+    if not own or own == rw.patient.own_id:
         return rw.patient.pseudonym.encode()
     return rw.plan.pseudonyms.patient(own).encode()
 
@@ -89,7 +91,7 @@ def _shift(rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) ->
     if rule is not None and rule.amount is not None:
         days = int(rule.amount)
     elif rule is not None and rule.salt is not None:
-        days = rw.plan.pseudonyms.days(rw.patient.patient_id, rule.salt)
+        days = rw.plan.pseudonyms.days(rw.patient.scope, rule.salt)
     if not raw.strip(_PADDING):
         return raw
     rw.shifts_dates = True
@@ -125,7 +127,7 @@ def _hash(rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) -> 
     if vr not in HASHABLE_VRS:
         raise Refused(Reason.ACTION_FAILED, tag)
     salt = decision.rule.salt if decision.rule else None
-    text = charset.decode(raw, rw.character_set).rstrip(" \0")
+    text = charset.decode(raw, rw.character_set, is_name=vr == "PN").rstrip(" \0")
     if not text:
         return raw
     # LT, ST and UT have one value, whatever it contains (PS3.5 6.4).

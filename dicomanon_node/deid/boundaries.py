@@ -18,8 +18,8 @@ from dicomanon_node.deid.elements import (
     ITEM_HEADER_BYTES,
     Element,
     SequenceEnd,
+    header_reader,
     is_implicit_content,
-    read_header,
 )
 from dicomanon_node.errors import Reason, Refused
 
@@ -98,6 +98,7 @@ class HeaderScanner:
 
     def _scan(self, limit: int) -> bool:  # noqa: C901  (one loop, kept flat for speed)
         buffer, rows, implicit = self.buffer, self.rows, self._implicit
+        read = header_reader(implicit=implicit)
         max_elements = self._limits.elements
         pos = self._pos
         while True:
@@ -114,7 +115,7 @@ class HeaderScanner:
             need = 8 if implicit else _MAX_HEADER_BYTES
             if pos + need > limit and not self._is_short_header(pos, limit):
                 break
-            tag, vr, value, length = read_header(buffer, pos, limit, implicit=implicit)
+            tag, vr, value, length = read(buffer, pos, limit)
             if not vr:
                 raise Refused(Reason.UNPARSABLE, tag)
             if tag in PIXEL_DATA_TAGS:
@@ -122,8 +123,6 @@ class HeaderScanner:
                 self._pos = pos
                 return True
             if length == UNDEFINED_LENGTH:
-                if vr not in ("SQ", "UN"):
-                    raise Refused(Reason.UNPARSABLE, tag)
                 self._open = (tag, vr, pos, value)
                 self._nested = SequenceEnd(
                     value,
@@ -149,7 +148,7 @@ class HeaderScanner:
         if self._implicit or pos + 8 > limit:
             return False
         try:
-            read_header(self.buffer, pos, limit, implicit=False)
+            header_reader(implicit=False)(self.buffer, pos, limit)
         except Refused as refused:
             if refused.reason is Reason.TRUNCATED:
                 return False

@@ -9,41 +9,60 @@ from functools import lru_cache
 
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
 
-_ESCAPE = re.compile(rb"(\x1b[\x20-\x2f]+[\x30-\x7e])")
+# The default repertoire is ISO 646; objects that declare nothing often are Latin-1.
 _DEFAULT = "iso8859"
+# A fragment: up to the first escape sequence, then one for each of them.
+_FRAGMENT = re.compile(rb"\A[^\x1b]+|\x1b[^\x1b]*")
+_ESCAPE = re.compile(rb"\x1b[\x20-\x2f]+[\x30-\x7e]")
+# What leads back to the first repertoire (PS3.5 6.1.2.5.3).
+_DELIMITER = re.compile(rb"[\\\r\n\f\t]")
+_NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
+
+_BY_TERM = {re.sub("[-_ ]+", " ", term): codec for term, codec in python_encoding.items()}
 
 
 @lru_cache(maxsize=256)
 def encodings(character_set: bytes) -> tuple[str, ...]:
     """Python's names of the encodings in a Specific Character Set (0008,0005) value.
 
-    Terms that are not the standard's are read as the default repertoire.
+    Underscores, hyphens and letter case of the terms do not count, as they are often
+    wrong. Terms that are not the standard's are read as the default repertoire.
     """
-    terms = [term.strip() for term in character_set.decode("ascii", "replace").split("\\")]
-    return tuple(python_encoding.get(term.strip("\0"), _DEFAULT) for term in terms) or (_DEFAULT,)
+    terms = character_set.decode("ascii", "replace").upper().split("\\")
+    return tuple(_BY_TERM.get(re.sub("[-_ ]+", " ", term.strip(" \0")), _DEFAULT) for term in terms)
 
 
-def decode(value: bytes, character_set: bytes) -> str:
-    """Decode a text value (PHI), code extensions included; escape sequences are consumed."""
-    names = encodings(character_set)
-    first = names[0]
+def decode(value: bytes, character_set: bytes, *, is_name: bool = False) -> str:
+    """Decode a text value (PHI), code extensions included; escape sequences are consumed.
+
+    Args:
+        value: Encoded value.
+        character_set: Specific Character Set (0008,0005), encoded.
+        is_name: The value is a PN, so that its delimiters count too.
+    """
+    first = _codec(encodings(character_set)[0])
     if b"\x1b" not in value:
-        return value.decode(_codec(first), "replace")
-    parts: list[str] = []
-    encoding = first
-    for piece in _ESCAPE.split(value):
-        if piece.startswith(b"\x1b"):
-            encoding = CODES_TO_ENCODINGS.get(piece, first)
-            prefix = piece
-            continue
-        parts.append(_decode_piece(piece, encoding, prefix if encoding != first else b""))
-    return "".join(parts)
+        return value.decode(first, "replace")
+    delimiter = _NAME_DELIMITER if is_name else _DELIMITER
+    return "".join(
+        _decode_fragment(fragment, first, delimiter) for fragment in _FRAGMENT.findall(value)
+    )
 
 
-def encode(text: str, character_set: bytes) -> bytes | None:
-    """Encode a text in the set's first repertoire; None where it cannot be said in it."""
+def encode(text: str, character_set: bytes, *, is_ours: bool = True) -> bytes | None:
+    """Encode a text in the set's first repertoire; None where it cannot be said in it.
+
+    Args:
+        text: What to say.
+        character_set: Specific Character Set (0008,0005), encoded.
+        is_ours: The text is new. What an object says beyond its own default repertoire
+            is read as Latin-1 and may go back as it came.
+    """
+    first = _codec(encodings(character_set)[0])
+    if first == _DEFAULT and is_ours:
+        first = "ascii"
     try:
-        return text.encode(_codec(encodings(character_set)[0]))
+        return text.encode(first)
     except UnicodeEncodeError:
         return None
 
@@ -53,10 +72,17 @@ def _codec(encoding: str) -> str:
     return _DEFAULT if encoding.startswith("iso2022") else encoding
 
 
-def _decode_piece(piece: bytes, encoding: str, escape: bytes) -> str:
-    # Python's ISO 2022 codecs want to see the escape sequence; the single-byte ones do not.
-    # A delimiter ends the extension (PS3.5 6.1.2.5.3).
-    head, *tail = re.split(rb"([\\\r\n\f\t^=])", piece, maxsplit=1)
-    raw = escape + head if encoding.startswith("iso2022") else head
-    text = raw.decode(encoding, "replace")
-    return text + b"".join(tail).decode(_DEFAULT)
+def _decode_fragment(fragment: bytes, first: str, delimiter: re.Pattern[bytes]) -> str:
+    escape = _ESCAPE.match(fragment)
+    if escape is None:
+        return fragment.decode(first, "replace")
+    encoding = CODES_TO_ENCODINGS.get(escape[0], first)
+    if encoding.startswith("iso2022"):
+        return fragment.decode(encoding, "replace")  # Python's codec wants the escape
+    rest = fragment[escape.end() :]
+    end = delimiter.search(rest)
+    if end is None:
+        return rest.decode(encoding, "replace")
+    return rest[: end.start()].decode(encoding, "replace") + rest[end.start() :].decode(
+        first, "replace"
+    )

@@ -18,8 +18,8 @@ from dicomanon_node.deid.dictionary import (
     SEQUENCE_DELIMITATION,
     SHORT_VRS,
     UNDEFINED_LENGTH,
-    vr_of,
 )
+from dicomanon_node.deid.elements import ITEM_HEADER_BYTES, SequenceEnd
 from dicomanon_node.errors import Reason, Refused
 
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -28,6 +28,7 @@ DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 _STEP_BYTES = 256 << 10
+_DELIMITERS_GROUP = 0xFFFE
 
 _BIG_HEADER = Struct(">HH2sH").unpack_from
 _BIG_ITEM = Struct(">HHI").unpack_from
@@ -67,8 +68,21 @@ class Inflater:
         Raises:
             Refused: DEFLATE_LIMIT or UNPARSABLE.
         """
-        pending: bytes | memoryview = fragment
-        while pending and not self._zlib.eof:
+        yield from self._inflate(fragment)
+
+    def finish(self) -> Iterator[bytes]:
+        """Yield what is left, and check that the deflated stream has come to its end.
+
+        Raises:
+            Refused: TRUNCATED if it has not. DEFLATE_LIMIT or UNPARSABLE.
+        """
+        yield from self._inflate(b"")
+        if not self._zlib.eof:
+            raise Refused(Reason.TRUNCATED)
+
+    def _inflate(self, pending: bytes | memoryview) -> Iterator[bytes]:
+        # What follows the end of the stream is padding (PS3.5 A.5).
+        while not self._zlib.eof:
             try:
                 piece = self._zlib.decompress(pending, _STEP_BYTES)
             except zlib.error:
@@ -77,19 +91,11 @@ class Inflater:
             self._left -= len(piece)
             if self._left < 0:
                 raise Refused(Reason.DEFLATE_LIMIT)
-            if not piece and not pending:
+            if piece:
+                yield piece
+            # A full piece may have left output behind although all input is consumed.
+            if not pending and len(piece) < _STEP_BYTES:
                 break
-            yield piece
-
-    def finish(self) -> Iterator[bytes]:
-        """Check that the deflated stream has come to its end.
-
-        Raises:
-            Refused: TRUNCATED if it has not.
-        """
-        if not self._zlib.eof:
-            raise Refused(Reason.TRUNCATED)
-        yield from ()
 
 
 class ByteSwapper:
@@ -124,40 +130,55 @@ class ByteSwapper:
         """
         out: list[bytes] = []
         try:
-            self._dataset(0, len(self._data), out, 0)
+            self._dataset(0, len(self._data), out, 0, is_delimited=False)
         except StructError:
             raise Refused(Reason.TRUNCATED) from None
         yield b"".join(out)
 
-    def _dataset(self, pos: int, end: int, out: list[bytes], depth: int) -> int:
+    def _dataset(
+        self, pos: int, end: int, out: list[bytes], depth: int, *, is_delimited: bool
+    ) -> int:
         if depth > self._max_depth:
             raise Refused(Reason.NESTED_TOO_DEEP)
         data = self._data
-        while pos < end:
+        while is_delimited or pos < end:
+            if pos + ITEM_HEADER_BYTES > end:
+                raise Refused(Reason.TRUNCATED)
             group, element, code, length = _BIG_HEADER(data, pos)
             tag = group << 16 | element
-            if tag == ITEM_DELIMITATION:
+            if is_delimited and tag == ITEM_DELIMITATION:
                 return pos
             vr = code.decode("ascii", "replace")
             if vr in LONG_VRS:
                 length = _BIG_UINT32(data, pos + 8)[0]
                 pos += 12
-            elif vr in SHORT_VRS:
+            elif vr in SHORT_VRS and group != _DELIMITERS_GROUP:
                 pos += 8
             else:
                 raise Refused(Reason.UNPARSABLE, tag)
             if length != UNDEFINED_LENGTH and pos + length > end:
                 raise Refused(Reason.TRUNCATED, tag)
-            if vr == "SQ" or (vr == "UN" and vr_of(tag) == "SQ"):
+            if vr == "SQ":
                 pos = self._sequence(tag, pos, length, end, out, depth)
                 continue
-            if length == UNDEFINED_LENGTH:
-                raise Refused(Reason.UNPARSABLE, tag)
-            value = _swapped(vr, bytes(data[pos : pos + length]), tag)
             pack = _LITTLE_LONG if vr in LONG_VRS else _LITTLE_SHORT
-            out.append(pack(group, element, code, length) + value)
+            out.append(pack(group, element, code, length))
+            if length == UNDEFINED_LENGTH:
+                pos = self._unknown(tag, vr, pos, end, out)
+                continue
+            out.append(_swapped(vr, bytes(data[pos : pos + length]), tag))
             pos += length
         return pos
+
+    def _unknown(self, tag: int, vr: str, pos: int, end: int, out: list[bytes]) -> int:
+        # PS3.5 6.2.2: whatever is around it, UN is a sequence in Implicit VR Little Endian.
+        if vr != "UN":
+            raise Refused(Reason.UNPARSABLE, tag)
+        scan = SequenceEnd(pos, implicit=True, max_depth=self._max_depth)
+        if not scan.advance(self._data, end):
+            raise Refused(Reason.TRUNCATED, tag)
+        out.append(bytes(self._data[pos : scan.pos]))
+        return scan.pos
 
     def _sequence(
         self, tag: int, pos: int, length: int, end: int, out: list[bytes], depth: int
@@ -166,9 +187,11 @@ class ByteSwapper:
         out.append(_LITTLE_LONG(tag >> 16, tag & 0xFFFF, b"SQ", length))
         stop = end if length == UNDEFINED_LENGTH else pos + length
         while pos < stop:
+            if pos + ITEM_HEADER_BYTES > stop:
+                raise Refused(Reason.TRUNCATED, tag)
             group, element, size = _BIG_ITEM(self._data, pos)
             item_tag = group << 16 | element
-            pos += 8
+            pos += ITEM_HEADER_BYTES
             if item_tag == SEQUENCE_DELIMITATION and length == UNDEFINED_LENGTH:
                 out.append(encoding.SEQUENCE_DELIMITATION_ITEM)
                 return pos
@@ -176,12 +199,13 @@ class ByteSwapper:
                 raise Refused(Reason.UNPARSABLE, tag)
             out.append(_LITTLE_ITEM(group, element, size))
             if size == UNDEFINED_LENGTH:
-                pos = self._dataset(pos, stop, out, depth + 1) + 8
+                pos = self._dataset(pos, stop, out, depth + 1, is_delimited=True)
+                pos += ITEM_HEADER_BYTES
                 out.append(encoding.ITEM_DELIMITATION_ITEM)
+            elif pos + size > stop:
+                raise Refused(Reason.TRUNCATED, tag)
             else:
-                if pos + size > stop:
-                    raise Refused(Reason.TRUNCATED, tag)
-                pos = self._dataset(pos, pos + size, out, depth + 1)
+                pos = self._dataset(pos, pos + size, out, depth + 1, is_delimited=False)
         if length == UNDEFINED_LENGTH:
             raise Refused(Reason.TRUNCATED, tag)
         return pos

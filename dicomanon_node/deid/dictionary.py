@@ -4,7 +4,9 @@ Tag numbers are (group << 16) | element. This module knows nothing of the rules.
 """
 
 import json
+import re
 from importlib import resources
+from typing import Any
 
 from pydicom._dicom_dict import DicomDictionary
 from pydicom._private_dict import private_dictionaries
@@ -38,15 +40,25 @@ DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00009
 PIXEL_DATA_TAGS = frozenset((PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA))
 
 
+def _data(name: str) -> Any:  # noqa: ANN401  (JSON)
+    return json.loads(
+        resources.files(__package__).joinpath(f"data/{name}").read_text(encoding="utf-8")
+    )
+
+
 def _load() -> dict[int, str]:
     known = {tag: entry[0] for tag, entry in DicomDictionary.items()}
-    text = resources.files(__package__).joinpath("data/ps3.6-2026c-not-in-pydicom-3.0.2.json")
-    for name, row in json.loads(text.read_text(encoding="utf-8"))["rows"].items():
-        tag = name.strip("()").replace(",", "")
-        if "x" not in tag.lower():
-            known.setdefault(int(tag, 16), row["vr"])
+    newer = _data("ps3.6-2026c-not-in-pydicom-3.0.2.json")["rows"]
+    rows = [(tag, row["vr"]) for tag, row in newer.items()]
+    # Table E.1-1 is of a later edition than both.
+    rows += [(row["tag"], row["vr"]) for row in _data("ps3.15-table-e1-1.json")["rows"]]
+    for name, vr in rows:
+        digits = name.strip("()").replace(",", "")
+        if re.fullmatch("[0-9A-Fa-f]{8}", digits):
+            known.setdefault(int(digits, 16), vr)
     # "US or SS": the choice hangs on Pixel Representation, and no rule hangs on the choice.
-    return {tag: vr.split(" or ", 1)[0] for tag, vr in known.items()}
+    first = {tag: vr.split(" or ", 1)[0] for tag, vr in known.items()}
+    return {tag: vr for tag, vr in first.items() if vr in VRS}
 
 
 _VR_BY_TAG = _load()

@@ -13,7 +13,7 @@ Explicit and Implicit VR Little Endian. This module changes nothing and knows no
 rules. What it cannot read raises `Refused`: nothing is skipped on a guess.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 
 from dicomanon_node.deid.dictionary import (
@@ -30,9 +30,8 @@ from dicomanon_node.errors import Reason, Refused
 Buffer = bytes | bytearray | memoryview
 Element = tuple[int, str, int, int, int, int]
 
-_HEADER = Struct("<HHI").unpack_from
-_GROUP_ELEMENT = Struct("<HH").unpack_from
-_UINT16 = Struct("<H").unpack_from
+_IMPLICIT_HEADER = Struct("<HHI").unpack_from
+_EXPLICIT_HEADER = Struct("<HH2sH").unpack_from
 _UINT32 = Struct("<I").unpack_from
 
 _SHORT_BY_BYTES = {vr.encode(): vr for vr in SHORT_VRS}
@@ -41,13 +40,16 @@ _LONG_BY_BYTES = {vr.encode(): vr for vr in LONG_VRS}
 # Item and delimitation headers are 8 bytes in every encoding (PS3.5 7.5).
 ITEM_HEADER_BYTES = 8
 _MAX_HEADER_BYTES = 12
+_DELIMITERS = frozenset((ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION))
 _DELIMITERS_GROUP = 0xFFFE
+_DELIMITERS_GROUP_BYTES = b"\xfe\xff"
+
+# Reads one element header: (tag, vr, offset of the value, length).
+HeaderReader = Callable[[Buffer, int, int], tuple[int, str, int, int]]
 
 
-def read_header(
-    buffer: Buffer, pos: int, limit: int, *, implicit: bool
-) -> tuple[int, str, int, int]:
-    """Read one element header: (tag, vr, offset of the value, length).
+def read_explicit_header(buffer: Buffer, pos: int, limit: int) -> tuple[int, str, int, int]:
+    """Read an Explicit VR element header: (tag, vr, offset of the value, length).
 
     Items and delimiters come back with VR "". The length may be UNDEFINED_LENGTH; it
     is not checked against `limit`.
@@ -56,26 +58,45 @@ def read_header(
         Refused: TRUNCATED if the header does not fit before `limit`, UNPARSABLE if
             the VR is none of the standard's.
 
-    Standard: PS3.5 7.1.2, 7.1.3.
+    Standard: PS3.5 7.1.2.
     """
     if pos + 8 > limit:
         raise Refused(Reason.TRUNCATED)
-    group, element, length = _HEADER(buffer, pos)
+    group, element, code, length = _EXPLICIT_HEADER(buffer, pos)
     tag = group << 16 | element
-    if group == _DELIMITERS_GROUP and element in (0xE000, 0xE00D, 0xE0DD):
-        return tag, "", pos + 8, length
-    if implicit:
-        return tag, vr_of(tag) or "UN", pos + 8, length
-    code = bytes(buffer[pos + 4 : pos + 6])
     vr = _SHORT_BY_BYTES.get(code)
-    if vr is not None:
-        return tag, vr, pos + 8, length >> 16
+    if vr is not None and group != _DELIMITERS_GROUP:
+        return tag, vr, pos + 8, length
+    if tag in _DELIMITERS:
+        return tag, "", pos + 8, _UINT32(buffer, pos + 4)[0]
     vr = _LONG_BY_BYTES.get(code)
     if vr is None:
+        # Also an implicit header in an explicit data set: what follows would be a guess.
         raise Refused(Reason.UNPARSABLE, tag)
     if pos + _MAX_HEADER_BYTES > limit:
         raise Refused(Reason.TRUNCATED, tag)
     return tag, vr, pos + 12, _UINT32(buffer, pos + 8)[0]
+
+
+def read_implicit_header(buffer: Buffer, pos: int, limit: int) -> tuple[int, str, int, int]:
+    """Read an Implicit VR element header, or that of an item in any encoding.
+
+    As `read_explicit_header`; the VR is the dictionary's, UN where it has none.
+
+    Standard: PS3.5 7.1.3.
+    """
+    if pos + 8 > limit:
+        raise Refused(Reason.TRUNCATED)
+    group, element, length = _IMPLICIT_HEADER(buffer, pos)
+    tag = group << 16 | element
+    if tag in _DELIMITERS:
+        return tag, "", pos + 8, length
+    return tag, vr_of(tag) or "UN", pos + 8, length
+
+
+def header_reader(*, implicit: bool) -> HeaderReader:
+    """The function that reads the headers of a data set."""
+    return read_implicit_header if implicit else read_explicit_header
 
 
 def is_implicit_content(vr: str, *, implicit: bool) -> bool:
@@ -102,44 +123,38 @@ class SequenceEnd:
         self.pos = pos
         self.count = 0
 
-    def advance(  # noqa: C901, PLR0912  (one loop, kept flat for speed)
-        self, buffer: Buffer, limit: int
-    ) -> bool:
+    def advance(self, buffer: Buffer, limit: int) -> bool:
         """Scan on, up to `limit`; True when the end has been found (`pos` is after it)."""
         stack = self._stack
         pos = self.pos
         count = 0
         while stack:
-            if pos + 8 > limit:
+            if pos + _MAX_HEADER_BYTES > limit and (
+                pos + ITEM_HEADER_BYTES > limit or buffer[pos : pos + 2] != _DELIMITERS_GROUP_BYTES
+            ):
                 break
             ends, implicit = stack[-1]
-            group, element, length = _HEADER(buffer, pos)
-            if group == _DELIMITERS_GROUP:
-                tag = 0xFFFE0000 | element
+            read = read_implicit_header if implicit else read_explicit_header
+            tag, vr, value, length = read(buffer, pos, limit)
+            if not vr:
                 if tag == ends:
                     stack.pop()
-                    pos += 8
+                    pos = value
                     continue
                 if tag != ITEM or ends != SEQUENCE_DELIMITATION:
                     raise Refused(Reason.UNPARSABLE, tag)
-                pos += 8
+                pos = value
                 if length == UNDEFINED_LENGTH:
                     stack.append((ITEM_DELIMITATION, implicit))
                 else:
                     pos += length
+            elif ends != ITEM_DELIMITATION:
+                raise Refused(Reason.UNPARSABLE, tag)
+            elif length == UNDEFINED_LENGTH:
+                stack.append((SEQUENCE_DELIMITATION, implicit or vr == "UN"))
+                pos = value
             else:
-                if ends != ITEM_DELIMITATION:
-                    raise Refused(Reason.UNPARSABLE, group << 16 | element)
-                if not implicit and pos + 12 > limit:
-                    break
-                tag, vr, value, length = read_header(buffer, pos, limit, implicit=implicit)
-                if length == UNDEFINED_LENGTH:
-                    stack.append(
-                        (SEQUENCE_DELIMITATION, is_implicit_content(vr, implicit=implicit))
-                    )
-                    pos = value
-                else:
-                    pos = value + length
+                pos = value + length
             count += 1
             if len(stack) > 2 * self._max_depth:
                 raise Refused(Reason.NESTED_TOO_DEEP)
@@ -168,9 +183,10 @@ def leaves(
     For a look only: what cannot be read ends the walk without an error, because what
     is looked into here is removed anyway.
     """
+    read = header_reader(implicit=implicit)
     while pos + ITEM_HEADER_BYTES <= end:
         try:
-            tag, vr, value, length = read_header(buffer, pos, end, implicit=implicit)
+            tag, vr, value, length = read(buffer, pos, end)
         except Refused:
             return
         known = vr if vr != "UN" else vr_of(tag) or "UN"
@@ -195,7 +211,7 @@ class Elements:
     __slots__ = ("_by_tag", "buffer", "implicit", "rows")
 
     def __init__(self, buffer: Buffer, rows: list[Element], *, implicit: bool) -> None:
-        self.buffer = buffer
+        self.buffer = bytes(buffer)  # no copy where it is bytes already
         self.implicit = implicit
         self.rows = rows
         self._by_tag = {row[0]: row for row in rows}
@@ -210,7 +226,7 @@ class Elements:
     def value(self, tag: int) -> bytes | None:
         """The encoded value (PHI), or None where the element is absent."""
         row = self._by_tag.get(tag)
-        return None if row is None else bytes(self.buffer[row[3] : row[4]])
+        return None if row is None else self.buffer[row[3] : row[4]]
 
     def ascii(self, tag: int) -> str:
         """A value of the default repertoire without its padding (PHI); "" where absent.

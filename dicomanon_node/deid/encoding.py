@@ -48,8 +48,10 @@ def length(size: int) -> bytes:
     return _UINT32(size)
 
 
-def item(content: bytes) -> bytes:
-    """An item of defined length."""
+def item(content: bytes, *, is_delimited: bool = False) -> bytes:
+    """An item of defined length, or one that a delimiter ends."""
+    if is_delimited:
+        return ITEM_TAG + UNDEFINED + content + ITEM_DELIMITATION_ITEM
     return ITEM_TAG + _UINT32(len(content)) + content
 
 

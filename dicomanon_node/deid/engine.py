@@ -8,19 +8,19 @@ The pixel data itself is neither read nor copied here. Pure: the same bytes, rul
 and key give the same bytes.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dicomanon_node.deid import dummies, labels, leaks
 from dicomanon_node.deid.actions import encoded_text
 from dicomanon_node.deid.boundaries import HeaderScanner, Limits
-from dicomanon_node.deid.dictionary import TEXT_VRS, vr_of
-from dicomanon_node.deid.elements import Elements
+from dicomanon_node.deid.decisions import Change
+from dicomanon_node.deid.dictionary import PIXEL_DATA_TAGS, TEXT_VRS, vr_of
+from dicomanon_node.deid.elements import Elements, header_reader
 from dicomanon_node.deid.encoding import element
-from dicomanon_node.deid.identity import SOURCE_TAGS, Identity
+from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.numeric import NUMERIC_VRS
-from dicomanon_node.deid.plan import Plan, Verb
+from dicomanon_node.deid.plan import KEPT, Plan
 from dicomanon_node.deid.rewrite import Patient, Rewriter
 from dicomanon_node.deid.rules import BurnedIn
 from dicomanon_node.errors import Reason, Refused
@@ -84,7 +84,8 @@ class Deidentifier:
         self._plan = plan
         self._transfer_syntax_uid = transfer_syntax_uid
         self._limits = limits
-        self._rewriter = self._make_rewriter()
+        self._patient = self._whose()
+        self._rewriter = self._make_rewriter(elements, None)
 
     def header(self) -> Deidentified:
         """De-identify all elements before the pixel data.
@@ -97,78 +98,95 @@ class Deidentifier:
                 raise Refused(Reason.MISSING_UID, tag)
         if self._has_burned_in and self._plan.rules.burned_in is BurnedIn.REFUSE:
             raise Refused(Reason.BURNED_IN, _BURNED_IN_ANNOTATION)
-        chunks, names = self._rewrite()
-        rewriter = self._rewriter
-        if leaks.survives(chunks, rewriter.identity):
-            rewriter = self._rewriter = self._make_rewriter(guarded_by=rewriter.identity)
-            chunks, names = self._rewrite()
+        if self._plan.cleans_text:
+            self._learn_first()
+        written, names = self._rewrite()
+        identity = self._rewriter.identity
+        if self._plan.is_guarded and leaks.survives(written, identity):
+            self._rewriter = self._make_rewriter(self._elements, identity)
+            written, names = self._rewrite()
         meta = labels.file_meta(
             names["SOPClassUID"].encode(),
             names["SOPInstanceUID"].encode(),
             self._transfer_syntax_uid,
         )
-        guard = rewriter.guard
+        guard = self._rewriter.guard
         return Deidentified(
-            chunks=[meta, *chunks],
+            chunks=[meta, written],
             names=names,
-            element_count=rewriter.element_count,
+            element_count=self._rewriter.element_count,
             guarded_count=guard.removed_count if guard else 0,
         )
 
     def trailer(self, scanner: HeaderScanner) -> list[Chunk]:
-        """De-identify the elements after the pixel data, by the same rules."""
-        trailing = Elements(scanner.buffer, scanner.rows, implicit=self._elements.implicit)
-        rewriter = self._make_rewriter(guarded_by=self._rewriter.identity)
-        rewriter.buffer = trailing.buffer
-        return list(_rewritten_rows(rewriter, trailing, {}))
+        """De-identify the elements after the pixel data, by the same rules.
+
+        Raises:
+            Refused: UNPARSABLE if one of them belongs before the pixel data: what stands
+                there has been written already. Or what the walk finds.
+        """
+        trailing = Elements(bytes(scanner.buffer), scanner.rows, implicit=self._elements.implicit)
+        for row in trailing.rows:
+            if row[0] <= max(PIXEL_DATA_TAGS):
+                raise Refused(Reason.UNPARSABLE, row[0])
+        # Always guarded: the whole identity is known by now.
+        identity = self._rewriter.identity if self._plan.is_guarded else None
+        rewriter = self._make_rewriter(trailing, identity)
+        return [_Writing(rewriter, trailing, {}).written()]
 
     @property
     def _has_burned_in(self) -> bool:
         return self._elements.ascii(_BURNED_IN_ANNOTATION).upper() == "YES"
 
-    def _make_rewriter(self, guarded_by: Identity | None = None) -> Rewriter:
-        elements, plan = self._elements, self._plan
+    def _whose(self) -> Patient:
         # An object without a Patient ID still belongs to one patient: that of its study.
-        own_id = (elements.value(_PATIENT_ID) or b"").strip(b" \0")
-        patient_id = own_id or b"study:" + elements.ascii(_STUDY_INSTANCE_UID).encode()
-        pseudonyms = plan.pseudonyms
-        patient = Patient(own_id, pseudonyms.patient(patient_id), pseudonyms.days(patient_id))
-        rewriter = Rewriter(elements.buffer, plan, patient, self._limits)
-        rewriter.document = dummies.document(elements.ascii(_MIME_TYPE).lower())
-        rewriter.character_set = elements.value(_SPECIFIC_CHARACTER_SET) or b""
-        if guarded_by is not None:
-            rewriter.identity = guarded_by
-            rewriter.guard = leaks.Guard()
-            return rewriter
-        for tag, vr, _, value, end, _ in elements.rows:
-            # Names first: descriptors come before them in the data set.
-            if (vr == "PN" or tag in SOURCE_TAGS) and not tag & 0x10000:
-                known = vr if vr != "UN" else vr_of(tag) or "UN"
-                if plan.decide(tag, known).verb in (Verb.DROP, Verb.CHANGE):
-                    raw = bytes(elements.buffer[value:end])
-                    rewriter.identity.add(tag, known, raw, rewriter.character_set)
+        own_id = (self._elements.value(_PATIENT_ID) or b"").strip(b" \0")
+        scope = own_id or b"study:" + self._elements.ascii(_STUDY_INSTANCE_UID).encode()
+        pseudonyms = self._plan.pseudonyms
+        return Patient(own_id, scope, pseudonyms.patient(scope), pseudonyms.days(scope))
+
+    def _make_rewriter(self, elements: Elements, guarded_by: Identity | None) -> Rewriter:
+        rewriter = Rewriter(elements.buffer, self._plan, self._patient, self._limits, guarded_by)
+        rewriter.document = dummies.document(self._elements.ascii(_MIME_TYPE).lower())
+        rewriter.character_set = self._elements.value(_SPECIFIC_CHARACTER_SET) or b""
         return rewriter
 
-    def _rewrite(self) -> tuple[list[Chunk], dict[str, str]]:
-        elements, plan, rewriter = self._elements, self._plan, self._rewriter
-        implicit = elements.implicit
-        insertions: dict[int, bytes] = {}
-        for tag, rule in plan.added_values():
-            if tag not in elements:
-                insertions[tag] = self._added(tag, rule.value or "")
-        if _PATIENT_ID not in elements:
-            pseudonym = rewriter.patient.pseudonym.encode()
-            insertions.setdefault(
-                _PATIENT_ID, element(_PATIENT_ID, "LO", pseudonym, implicit=implicit)
-            )
-        insertions.update(self._labels())
-        chunks = list(_rewritten_rows(rewriter, elements, insertions))
-        # Only now is it known what happened to the dates.
-        placeholder = insertions[labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED]
-        chunks[chunks.index(placeholder)] = labels.temporal_element(
-            keeps_dates=rewriter.keeps_dates, shifts_dates=rewriter.shifts_dates, implicit=implicit
+    def _learn_first(self) -> None:
+        # Descriptors come before the names that are to be cleaned out of them.
+        rewriter, buffer = self._rewriter, self._elements.buffer
+        for tag, encoded_vr, _, value, end, _ in self._elements.rows:
+            vr = encoded_vr if encoded_vr != "UN" else vr_of(tag) or "UN"
+            if tag & 0x10000 or not (vr == "PN" or tag in SOURCE_TAGS or tag in MAKER_TAGS):
+                continue
+            decision = self._plan.decide(tag, vr)
+            if decision.change is not Change.CLEAN_TEXT:
+                role = Role.SOUGHT if decision.removes else Role.RETAINED
+                rewriter.learn(tag, vr, buffer[value:end], role)
+
+    def _rewrite(self) -> tuple[bytes, dict[str, str]]:
+        elements, rewriter = self._elements, self._rewriter
+        insertions = {
+            tag: self._added(tag, rule.value or "")
+            for tag, rule in self._plan.added_values()
+            if tag not in elements
+        }
+        if _PATIENT_ID not in elements and _PATIENT_ID not in insertions:
+            decision = self._plan.decide(_PATIENT_ID, "LO")
+            if decision.change is Change.PATIENT:
+                pseudonym = self._patient.pseudonym.encode()
+                insertions[_PATIENT_ID] = element(
+                    _PATIENT_ID, "LO", pseudonym, implicit=elements.implicit
+                )
+        insertions |= self._labels()
+        writing = _Writing(rewriter, elements, insertions)
+        # Only after all the rest it is known what happened to the dates.
+        insertions[labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED] = labels.temporal_element(
+            elements.ascii(labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED),
+            keeps_dates=rewriter.keeps_dates,
+            shifts_dates=rewriter.shifts_dates,
+            implicit=elements.implicit,
         )
-        return chunks, _names(chunks, implicit=implicit)
+        return writing.written(), writing.names()
 
     def _added(self, tag: int, text: str) -> bytes:
         vr = vr_of(tag)
@@ -180,89 +198,138 @@ class Deidentifier:
     def _labels(self) -> dict[int, bytes]:
         elements, plan, rewriter = self._elements, self._plan, self._rewriter
         implicit = elements.implicit
-        previous_method = elements.value(labels.DEIDENTIFICATION_METHOD)
+        previous = elements.value(labels.DEIDENTIFICATION_METHOD) or b""
+        if previous and rewriter.guard is not None:
+            previous = (
+                rewriter.guard.kept(
+                    labels.DEIDENTIFICATION_METHOD, "LO", previous, rewriter.character_set
+                )
+                or b""
+            )
         return {
-            labels.PATIENT_IDENTITY_REMOVED: element(
-                labels.PATIENT_IDENTITY_REMOVED, "CS", b"YES", implicit=implicit
+            labels.PATIENT_IDENTITY_REMOVED: labels.identity_removed_element(
+                plan, elements.ascii(labels.PATIENT_IDENTITY_REMOVED), implicit=implicit
             ),
             labels.DEIDENTIFICATION_METHOD: labels.method_element(
-                previous_method, plan, passes_burned_in=self._has_burned_in, implicit=implicit
+                previous, plan, passes_burned_in=self._has_burned_in, implicit=implicit
             ),
             labels.DEIDENTIFICATION_METHOD_CODES: labels.method_codes_element(
-                self._previous_codes(rewriter), plan, implicit=implicit
+                self._previous_codes(), plan, implicit=implicit
             ),
-            # A placeholder of its own, replaced once the dates have been seen.
-            labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: b"\0\0temporal placeholder",
+            labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED: b"",
         }
 
-    def _previous_codes(self, rewriter: Rewriter) -> bytes:
+    def _previous_codes(self) -> bytes:
+        # The items of the sequence, rewritten like those of any other.
         row = self._elements.row(labels.DEIDENTIFICATION_METHOD_CODES)
         if row is None or row[1] != "SQ":
             return b""
         tag, vr, start, value, end, stop = row
-        implicit = self._elements.implicit
         is_undefined = stop != end
-        new, _ = rewriter.sequence(
-            tag, vr, start, value, None if is_undefined else stop, stop, implicit, 0
+        new, _ = self._rewriter.sequence(
+            tag, vr, start, value, None if is_undefined else stop, stop, self._elements.implicit, 0
         )
         if new is None:
-            return bytes(self._elements.buffer[value:end])
+            return self._elements.buffer[value:end]
         return new[value - start : len(new) - (8 if is_undefined else 0)]
 
 
-def _rewritten_rows(  # noqa: C901  (one loop, kept flat for speed)
-    rewriter: Rewriter, elements: Elements, insertions: Mapping[int, bytes]
-) -> Iterator[Chunk]:
-    # Runs of kept elements are slices of the input; insertions replace what has their tag.
-    buffer = memoryview(elements.buffer)
-    rows, implicit = elements.rows, elements.implicit
-    inserted = sorted(insertions)
-    next_insertion = 0
-    run_start = run_end = 0
-    skip_until = -1
-    for tag, vr, start, value, end, stop in rows:
-        if start < skip_until:
-            continue
-        if next_insertion < len(inserted) and inserted[next_insertion] <= tag:
-            if run_end > run_start:
-                yield buffer[run_start:run_end]
-            upto = bisect_left(inserted, tag + 1, next_insertion)
-            for wanted in inserted[next_insertion:upto]:
-                yield insertions[wanted]
-            next_insertion = upto
-            run_start = run_end = start
-        if tag in insertions:
-            run_start = run_end = stop
-            continue
-        new, after = rewriter.element(
-            tag, vr, start, value, stop if stop == end else None, len(buffer), implicit, 0
+# Above every tag.
+_NO_TAG = 1 << 32
+
+
+class _Writing:
+    # The top level as it is written: runs of kept elements are slices of the input;
+    # insertions replace what has their tag.
+
+    def __init__(
+        self, rewriter: Rewriter, elements: Elements, insertions: Mapping[int, bytes]
+    ) -> None:
+        self._rewriter = rewriter
+        self._elements = elements
+        self._insertions = insertions
+        self._replaced: dict[int, bytes] = dict(insertions)
+        # A number stands for the insertion with that tag.
+        self._parts: list[bytes | int] = []
+        self._shortcuts = rewriter.shortcuts(implicit=elements.implicit)
+        self._rewrite()
+
+    def _rewrite(self) -> None:  # noqa: C901, PLR0912  (one loop, kept flat for speed)
+        rewriter, parts = self._rewriter, self._parts
+        buffer, implicit = self._elements.buffer, self._elements.implicit
+        shortcuts = self._shortcuts
+        drops_private = rewriter.plan.drops_all_private
+        wanted = sorted(self._insertions, reverse=True)
+        next_tag = wanted.pop() if wanted else _NO_TAG
+        run = skip_until = 0
+        size = len(buffer)
+        for tag, vr, start, value, end, stop in self._elements.rows:
+            if start < skip_until:
+                continue  # a private group is rewritten as one
+            while tag >= next_tag:
+                if run < start:
+                    parts.append(buffer[run:start])
+                    run = start
+                parts.append(next_tag)
+                next_tag = wanted.pop() if wanted else _NO_TAG
+            new = shortcuts.get((tag, vr))
+            after = stop
+            if new is KEPT or (new and value == end):
+                continue
+            if new is None:
+                if (tag & 0x10000 and drops_private) or tag in self._insertions:
+                    new = b""
+                else:
+                    new, skip_until = rewriter.element(
+                        tag, vr, start, value, stop if stop == end else None, size, implicit, 0
+                    )
+                    if new is None:
+                        continue
+                    after = skip_until
+                    if tag in NAMING_TAGS:
+                        self._replaced[tag] = new
+            if run < start:
+                parts.append(buffer[run:start])
+            if new:
+                parts.append(new)
+            run = after
+        if run < size:
+            parts.append(buffer[run:size])
+        while next_tag != _NO_TAG:
+            parts.append(next_tag)
+            next_tag = wanted.pop() if wanted else _NO_TAG
+        rewriter.count(len(self._elements.rows))
+
+    def written(self) -> bytes:
+        """All of it."""
+        insertions = self._insertions
+        return b"".join(
+            [part if isinstance(part, bytes) else insertions[part] for part in self._parts]
         )
+
+    def names(self) -> dict[str, str]:
+        """What was written of the attributes that name an object.
+
+        Raises:
+            Refused: ACTION_FAILED if a mandatory UID is not among them.
+        """
+        names = {}
+        for tag, keyword in NAMING_TAGS.items():
+            name = self._name(tag)
+            if not name and tag in _MANDATORY_UIDS:
+                raise Refused(Reason.ACTION_FAILED, tag)
+            names[keyword] = name
+        return names
+
+    def _name(self, tag: int) -> str:
+        elements = self._elements
+        new = self._replaced.get(tag)
         if new is None:
-            if run_end != start:
-                run_start = start
-            run_end = after
-            continue
-        if run_end > run_start:
-            yield buffer[run_start:run_end]
-        if new:
-            yield new
-        run_start = run_end = skip_until = after
-    if run_end > run_start:
-        yield buffer[run_start:run_end]
-    for wanted in inserted[next_insertion:]:
-        yield insertions[wanted]
-
-
-def _names(chunks: list[Chunk], *, implicit: bool) -> dict[str, str]:
-    # Read back from the output itself, so that a name can only be what is in the file.
-    scanner = HeaderScanner(implicit=implicit, limits=Limits(header_bytes=1 << 40))
-    scanner.feed(b"".join(chunks))
-    scanner.finish()
-    written = Elements(scanner.buffer, scanner.rows, implicit=implicit)
-    names = {}
-    for tag, keyword in NAMING_TAGS.items():
-        names[keyword] = written.ascii(tag)
-    for tag in _MANDATORY_UIDS:
-        if not names[NAMING_TAGS[tag]]:
-            raise Refused(Reason.ACTION_FAILED, tag)
-    return names
+            row = elements.row(tag)
+            new = self._shortcuts.get((tag, row[1]), KEPT) if row else b""
+        if new is KEPT:
+            return elements.ascii(tag)
+        if not new:
+            return ""
+        _, _, value, _ = header_reader(implicit=elements.implicit)(new, 0, len(new))
+        return new[value:].decode("ascii", "replace").strip(" \0")

@@ -7,71 +7,80 @@ goes. Only what may not go is refused.
 """
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from dicomanon_node.deid import charset, dictionary, encoding
+from dicomanon_node.deid import charset, dictionary, dummies, encoding
 from dicomanon_node.deid.identity import Identity
+from dicomanon_node.deid.needles import trade_words
+from dicomanon_node.errors import Reason, Refused
 
-if TYPE_CHECKING:
-    from dicomanon_node.deid.rewrite import Rewriter
-
-# VRs whose bytes are numbers: a name in them is chance.
-_NUMBERS = frozenset(["AT", "FD", "FL", "OD", "OF", "OL", "OV", "SL", "SS", "SV", "UL", "US", "UV"])
+# VRs whose bytes are no text but may hold some; those of numbers only do so by chance.
 _BINARY = frozenset(["OB", "OW", "UN"])
 # In bytes that are no text, shorter identifiers appear by chance.
-_MIN_IN_BINARY = 6
-# Elements the data set cannot do without; they never hold an identifier that is not replaced.
-_STRUCTURAL = frozenset({0x00080005, 0x00080016, 0x00080018, 0x0020000D, 0x0020000E})
+_MIN_IN_BINARY = 4
+_SPECIFIC_CHARACTER_SET = 0x00080005
+# VRs of numbers and times in characters: what looks like one is one.
+_FIGURES = frozenset(["AS", "DA", "DS", "DT", "IS", "TM"])
+_FIGURE = re.compile(rb"[0-9+\-.,: eE\\DWMY\0]*\Z")
+
+_LOWER = bytes(range(256)).lower()
+# Windows keep the copies small; the overlap is longer than any identifier's encoding.
+_WINDOW_BYTES, _OVERLAP_BYTES = 1 << 20, 1 << 12
+# The first characters of a UID name its root, and few roots are in an object.
+_ROOT_BYTES = 10
+_UID_RUN = re.compile(rb"[0-9]+(?:\.[0-9]+)+")
+_UID_IN_TEXT = re.compile(r"[0-9]+(?:\.[0-9]+)+", re.ASCII)
+_WIDE_TEXT = re.compile(rb"(?:[\x20-\x7e]\0){3,}")
 
 # What identifies in free text whoever it is about (CleanDescriptors): dates, telephone
-# numbers, electronic addresses, UIDs, persons by their title.
+# numbers, electronic addresses, UIDs, long numbers.
 _GENERIC = re.compile(
     r"""
-      (?<!\d)(?:19|20)\d\d[-./ ]?(?:0[1-9]|1[0-2])[-./ ]?(?:0[1-9]|[12]\d|3[01])(?!\d)
-    | (?<!\d)(?:0?[1-9]|[12]\d|3[01])[-./](?:0?[1-9]|[12]\d|3[01])[-./](?:19|20)?\d\d(?!\d)
+      (?<!\d)(?:19|20)\d\d(?P<s>[-./ ]?)(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])(?!\d)
+    | (?<![\d.])(?:0?[1-9]|[12]\d|3[01])(?P<t>[-./])(?:0?[1-9]|[12]\d|3[01])(?P=t)
+      (?:19|20)\d\d(?!\d)
+    | (?<![\d.])(?:0[1-9]|[12]\d|3[01])(?P<u>[-./])(?:0[1-9]|[12]\d|3[01])(?P=u)\d\d(?![\d.])
     | [\w.+-]+@[\w-]+(?:\.[\w-]+)+
     | (?<![\w.])\d+(?:\.\d+){4,}(?![\w.])
-    | (?<![\w.])\+?\(?\d{2,4}\)?[ /-]\d{3,4}[ -]\d{3,5}(?![\w.])
-    | (?i:\b(?:dr|prof|mr|mrs|ms|herr|frau|mme)\b\.?[ ^]+)[^\W\d_][^\s,;]*
+    | (?<![\w.])\+\d{1,3}[ /-]?\d{2,4}[ /-]?\d{3,4}[ -]?\d{0,5}(?![\w.])
+    | (?<![\w.])(?:\(\d{2,5}\)|0\d{1,4})[ /-]?\d{3,4}[ -]?\d{3,5}(?![\w.])
+    | (?<![\w.])\d{3}-\d{3}-\d{4}(?![\w.])
     | (?<!\w)\d{7,}(?!\w)
     """,
     re.VERBOSE,
 )
+# Persons by their title. MR and DR are modalities and MS is an illness: in capitals they
+# are titles only with a full stop.
+_TITLED = re.compile(
+    r"\b(?:(?:DR|PROF|MR|MRS|MS)\.|(?:Dr|Prof|Mr|Mrs|Ms|Mme|Herr|Frau)\b\.?)[ ^]*([^\W\d_][\w'-]*)"
+)
 _SPACES = re.compile(r"[ \t]{2,}")
 
 
-def survives(chunks: Sequence[bytes | memoryview], identity: Identity) -> bool:
+def survives(output: bytes, identity: Identity) -> bool:
     """Whether an identifier may be in the bytes: false alarms are possible, misses are not."""
-    joined = b"".join(chunks)
-    lowered = joined.lower()
-    for token in identity.tokens:
-        for spelled in _spellings(token):
-            if spelled in lowered:
-                return True
-    if len(identity.common) > 1 and sum(word.encode() in lowered for word in identity.common) > 1:
-        return True
-    return any(uid in joined for uid in identity.uids)
+    encoded = identity.needles().encoded
+    roots = {uid[:_ROOT_BYTES] for uid in identity.uids}
+    for window in _windows(output):
+        # Without its NULs, UTF-16 looks like ASCII.
+        flat = window.translate(_LOWER, b"\0")
+        if encoded is not None and encoded.search(flat):
+            return True
+        # With its NULs, a UID does not grow together with the length field before it.
+        if any(root in flat for root in roots) and any(
+            _has_uid(run, identity) for run in (window, flat)
+        ):
+            return True
+    return False
 
 
-def _spellings(token: str) -> Sequence[bytes]:
-    if token.isascii():
-        return (token.encode(), token.encode("utf-16-le"))
-    found = [token.encode(), token.upper().encode(), token.encode("utf-16-le")]
-    for codec in (
-        "iso8859-1",
-        "iso8859-2",
-        "iso8859-5",
-        "gb18030",
-        "euc_jp",
-        "euc_kr",
-        "shift_jis",
-    ):
-        try:
-            found += [token.encode(codec), token.upper().encode(codec), token.title().encode(codec)]
-        except UnicodeEncodeError:
-            continue
-    return found
+def _windows(output: bytes) -> Iterator[bytes]:
+    for start in range(0, len(output), _WINDOW_BYTES):
+        yield output[start : start + _WINDOW_BYTES + _OVERLAP_BYTES]
+
+
+def _has_uid(data: bytes, identity: Identity) -> bool:
+    return any(identity.holds_uid(run) for run in _UID_RUN.findall(data))
 
 
 def cleaned(
@@ -81,73 +90,108 @@ def cleaned(
 
     Args:
         raw: Encoded value.
-        vr: One of the text VRs.
+        vr: One of the VRs in the data set's character set.
         character_set: Specific Character Set (0008,0005), encoded.
         identity: What to look for.
         generic: Also remove what identifies in any text, such as dates.
 
     Returns:
-        The value unchanged if there was nothing to remove; a dummy or an empty value if
-        nothing is left or the rest cannot be encoded.
+        The value unchanged if there was nothing to remove; a dummy if nothing is left or
+        the rest cannot be encoded.
     """
-    text = charset.decode(raw, character_set)
-    pattern = identity.cleaner()
-    new = pattern.sub(" ", text) if pattern is not None else text
-    for uid in identity.uids:
-        new = new.replace(uid.decode("ascii", "replace"), " ")
+    text = charset.decode(raw, character_set, is_name=vr == "PN")
+    new = _without_identifiers(text, identity)
     if generic:
-        new = _GENERIC.sub(" ", new)
+        new = _TITLED.sub(_without_person, _GENERIC.sub(" ", new))
     if new == text:
         return raw
-    if b"\x1b" in raw:
-        return b""  # code extensions are not encoded again
-    new = _SPACES.sub(" ", new).strip(" \0^,;-_")
-    encoded = charset.encode(new, character_set if vr in dictionary.CHARSET_VRS else b"")
-    return encoded if encoded is not None else b""
+    new = _SPACES.sub(" ", new).strip(" \0^,;-_/")
+    # Code extensions are not encoded again.
+    encoded = None if b"\x1b" in raw else charset.encode(new, character_set, is_ours=False)
+    return encoded or dummies.dummy(vr)
+
+
+def _without_identifiers(text: str, identity: Identity) -> str:
+    pattern = identity.needles().text
+    if identity.uids:
+        text = _UID_IN_TEXT.sub(
+            lambda run: " " if identity.holds_uid(run[0].encode()) else run[0], text
+        )
+    return pattern.sub(" ", text) if pattern is not None else text
+
+
+def _without_person(match: re.Match[str]) -> str:
+    return match[0] if match[1].lower() in trade_words() else " "
 
 
 class Guard:
-    """Looks at every kept element of an object in which something may have survived."""
+    """Looks at every kept element of an object in which something may have survived.
 
-    __slots__ = ("removed_count",)
+    Attributes:
+        removed_count: Elements cleaned or removed.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_identity", "removed_count")
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
         self.removed_count = 0
 
-    def kept(
-        self,
-        rewriter: "Rewriter",
-        tag: int,
-        vr: str,
-        value: int,
-        after: int,
-        implicit: bool,
-    ) -> bytes | None:
-        """The element without the identifiers; None if there are none, b"" to remove it."""
-        if vr in _NUMBERS or tag in _STRUCTURAL:
-            return None
-        raw = bytes(rewriter.buffer[value:after])
-        if vr in dictionary.TEXT_VRS:
-            if vr in ("IS", "DS", "DA", "TM", "DT"):
-                return None
-            new = cleaned(raw, vr, rewriter.character_set, rewriter.identity, generic=False)
-            if new is raw:
-                return None
-            self.removed_count += 1
-            # Half a code string or URL says something else than the whole.
-            new = new if vr in dictionary.CHARSET_VRS else b""
-            return encoding.element(tag, vr, new, implicit=implicit)
-        if vr in _BINARY and self._is_in_binary(raw, rewriter.identity):
-            self.removed_count += 1
-            return b""
-        return None
+    def kept(self, tag: int, vr: str, raw: bytes, character_set: bytes) -> bytes | None:
+        """The value without the identifiers; None if it is to be removed.
 
-    @staticmethod
-    def _is_in_binary(raw: bytes, identity: Identity) -> bool:
-        lowered = raw.lower()
-        return any(
-            spelled in lowered
-            for token in identity.tokens
-            if len(token) >= _MIN_IN_BINARY
-            for spelled in _spellings(token)
-        ) or any(uid in raw for uid in identity.uids)
+        Raises:
+            Refused: LEAK_FOUND if the data set cannot be read without the element.
+        """
+        if vr in dictionary.CHARSET_VRS:
+            new = cleaned(raw, vr, character_set, self._identity, generic=False)
+            self.removed_count += new is not raw
+            return new
+        if vr == "UI" or (vr in _FIGURES and _FIGURE.match(raw)):
+            return raw
+        if vr in dictionary.ASCII_VRS:
+            # Half a code string or URL says something else than the whole.
+            parts = raw.split(b"\\")
+            kept = [b"" if self._is_in_text(part) else part for part in parts]
+            if kept == parts:
+                return raw
+            if tag == _SPECIFIC_CHARACTER_SET:
+                raise Refused(Reason.LEAK_FOUND, tag)
+            self.removed_count += 1
+            # A value that its object must have is still there.
+            return b"\\".join(kept) if any(kept) else dummies.dummy(vr)
+        if vr in _BINARY and self._is_in_binary(raw):
+            self.removed_count += 1
+            return None
+        return raw
+
+    def element(
+        self, tag: int, vr: str, raw: bytes, character_set: bytes, *, implicit: bool
+    ) -> bytes | None:
+        """The element as `kept` leaves it: None if it stays, b"" if it is removed."""
+        new = self.kept(tag, vr, raw, character_set)
+        if new is raw:
+            return None
+        return b"" if new is None else encoding.element(tag, vr, new, implicit=implicit)
+
+    def is_clean_name(self, raw: bytes) -> bool:
+        """Whether a private creator's name holds no identifier."""
+        return not self._is_in_text(raw)
+
+    def _is_in_text(self, raw: bytes) -> bool:
+        text = raw.decode("latin-1")
+        return _without_identifiers(text, self._identity) != text
+
+    def _is_in_binary(self, raw: bytes) -> bool:
+        needles = self._identity.needles()
+        if needles.wide is not None and needles.wide.search(raw.translate(_LOWER, b"\0")):
+            return True
+        for data in (raw, b"\n".join(_WIDE_TEXT.findall(raw)).replace(b"\0", b"")):
+            if _has_uid(data, self._identity):
+                return True
+            if needles.text is not None and any(
+                len(match[0]) >= _MIN_IN_BINARY
+                for match in needles.text.finditer(data.decode("latin-1"))
+            ):
+                return True
+        return False

@@ -8,10 +8,12 @@ that the hot path asks a dictionary.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, IntEnum, auto
 
-from dicomanon_node.deid import dictionary
+from dicomanon_node.deid import dictionary, dummies
+from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code, from_rule, kept
+from dicomanon_node.deid.encoding import element
+from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS
+from dicomanon_node.deid.labels import LABEL_TAGS
 from dicomanon_node.deid.pseudonyms import Key, Pseudonyms
 from dicomanon_node.deid.rules import (
     ActionKind,
@@ -35,12 +37,6 @@ AVAILABLE_OPTIONS: frozenset[Option] = frozenset(
     }
 )
 
-_PATIENT_NAME = 0x00100010
-_PATIENT_ID = 0x00100020
-_CONTENT_SEQUENCE = 0x0040A730
-_GRAPHIC_ANNOTATION_SEQUENCE = 0x00700001
-_WAVEFORM_ANNOTATION_SEQUENCE = 0x0040B020
-_ENCAPSULATED_DOCUMENT = 0x00420011
 _ENCAPSULATED_DOCUMENT_LENGTH = 0x00420015
 
 # UI attributes that name a class, a syntax or a vocabulary, never an instance: they are
@@ -68,62 +64,33 @@ CLASS_UID_TAGS = frozenset(
 
 # Groups that do not belong into a data set (PS3.5 7.1, PS3.7 E.1, PS3.10 7.1).
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
+_LENGTH_TO_END = 0x00080001  # retired; as a group length, it counts what is no longer there
+_SPECIFIC_CHARACTER_SET = 0x00080005
 
 _TEMPORAL_VRS = frozenset({"DA", "DT", "TM"})
+# VRs whose every value is taken for identifying where the table does not list it.
+_IDENTIFYING_VRS = _TEMPORAL_VRS | {"AE", "PN", "UI", "UR"}
 _MODIFIED = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
 
 
-class Verb(IntEnum):
-    """What the engine does with an element; the order is that of the hot path's tests."""
+# Elements whose values must be looked at, whatever is done with them.
+_SEEN_TAGS = SOURCE_TAGS | LABEL_TAGS | {*MAKER_TAGS, _SPECIFIC_CHARACTER_SET}
 
-    KEEP = 0  # byte for byte
-    DROP = auto()
-    WALK = auto()  # a sequence: into its items
-    KEEP_DATE = auto()  # byte for byte, and (0028,0303) must know of it
-    CHANGE = auto()  # the value is replaced; `Change` says by what
-
-
-class Change(Enum):
-    """How a value is replaced; `actions` has a function for each."""
-
-    EMPTY = "zero length"
-    DUMMY = "dummy"
-    UID = "keyed UID"
-    PATIENT = "pseudonym"
-    PATIENT_NAME = "pseudonym of the patient"
-    SHIFT_DATE = "day shift"
-    VALUE = "value"
-    HASH = "hash"
-    OFFSET = "offset"
-    CLEAN_TEXT = "cleaned text"
-    HASH_ITEMS = "hash of the items' texts"
-    REDUCE_CONTENT = "content reduced to its references"
-    REDUCE_GRAPHICS = "dummy graphics"
-    DUMMY_CODE = "dummy code"
-    DUMMY_DOCUMENT = "dummy document"
-    DOCUMENT_LENGTH = "length of the dummy document"
-    CLASS_UID = "kept if well formed"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is done with an element, and which rule says so.
-
-    Attributes:
-        verb: What the engine does.
-        source: The rule that decided, in words, without values.
-        change: For Verb.CHANGE.
-        rule: The study's own rule with its parameters, where one decided.
-    """
-
-    verb: Verb
-    source: str
-    change: Change | None = None
-    rule: RuleAction | None = None
+# A shortcut that is compared by identity: the element stays, byte for byte.
+KEPT = b"kept"
 
 
 class Plan:
     """What is done with each element under one study's rules. Thread-safe.
+
+    Attributes:
+        shortcuts: For Explicit and for Implicit VR, by (tag, VR): what an element becomes,
+            of those that are done with by this alone; nothing need be known of their
+            values. `KEPT`, b"" to drop it, or the new element where the old is not empty.
+        drops_all_private: No private element is kept.
+        is_guarded: What is kept is searched for identifiers; without the profile, kept
+            means kept.
+        cleans_text: Identifiers have to be known before the first text is kept.
 
     Args:
         rules: The study's rules.
@@ -143,7 +110,11 @@ class Plan:
             and not rules.private_tags
             and not rules.saved_private
             and not rules.saved_groups
+            and not any(dictionary.is_private(tag) for tag in rules.tags)
         )
+        self.is_guarded = rules.profile is not None
+        self.cleans_text = Option.CLEAN_DESCRIPTORS in rules.options
+        self.shortcuts: tuple[dict[tuple[int, str], bytes], dict[tuple[int, str], bytes]] = {}, {}
         self._decisions: dict[tuple[int, str], Decision] = {}
 
     def decide(self, tag: int, vr: str) -> Decision:
@@ -159,6 +130,10 @@ class Plan:
             # Bounded: only tags the dictionary knows are remembered, the rest is dropped anyway.
             if dictionary.vr_of(tag) is not None:
                 self._decisions[tag, vr] = decision
+                for implicit in (False, True):
+                    shortcut = _shortcut(decision, tag, vr, implicit=implicit)
+                    if shortcut is not None:
+                        self.shortcuts[implicit][tag, vr] = shortcut
         return decision
 
     def decide_private(self, private: PrivateTag, tag: int, vr: str) -> Decision:
@@ -175,21 +150,23 @@ class Plan:
         rules = self.rules
         rule = rules.private_tags.get(private) or rules.tags.get(tag)
         if rule is not None:
-            return _from_rule(rule, vr, "private tag rule")
+            return from_rule(rule, vr, "private tag rule")
         is_saved = private in rules.saved_private or tag in rules.saved_groups
         if rules.removes_private and not is_saved:
             return Decision(Verb.DROP, "Table E.1-1 X: private attributes")
         rule = rules.vrs.get(vr)
         if rule is not None:
-            return _from_rule(rule, vr, "VR rule")
-        if rules.profile is Profile.BASIC and vr in ("PN", "UI", "DA", "DT", "AE", "UR"):
+            return from_rule(rule, vr, "VR rule")
+        if rules.profile is Profile.BASIC and vr in _IDENTIFYING_VRS - {"TM"}:
             return self._floor(tag, vr)
-        return _kept(vr, "private, kept by the study")
+        return kept(vr, "private, kept by the study")
 
     def added_values(self) -> Iterator[tuple[int, RuleAction]]:
         """Top-level elements that are set even where they are absent (`value`)."""
         for tag, rule in self.rules.tags.items():
-            if rule.kind is ActionKind.VALUE and rule.value and tag >> 16 not in _FOREIGN_GROUPS:
+            # A private element is nobody's without its creator.
+            is_foreign = tag >> 16 in _FOREIGN_GROUPS or dictionary.is_private(tag)
+            if rule.kind is ActionKind.VALUE and rule.value and not is_foreign:
                 yield tag, rule
 
     def uncovered(self) -> list[Row]:
@@ -207,15 +184,16 @@ class Plan:
         group = tag >> 16
         if group in _FOREIGN_GROUPS:
             return Decision(Verb.DROP, "not part of a data set")
-        if not tag & 0xFFFF:
-            return Decision(Verb.DROP, "group lengths would be wrong")
+        if not tag & 0xFFFF or tag == _LENGTH_TO_END:
+            return Decision(Verb.DROP, "lengths would be wrong")
         base = _base_tag(tag)
         rule = self.rules.tags.get(tag) or self.rules.tags.get(base)
         if rule is not None:
-            return _from_rule(rule, vr, "tag rule")
-        rule = self.rules.vrs.get(vr)
+            return from_rule(rule, vr, "tag rule")
+        # A VR rule holds for what an element is and for what its object says it is.
+        rule = self.rules.vrs.get(vr) or self.rules.vrs.get(known_vr or "")
         if rule is not None:
-            return _from_rule(rule, vr, "VR rule")
+            return from_rule(rule, vr, "VR rule")
         if self.rules.profile is Profile.BASIC:
             if known_vr is None:
                 return Decision(Verb.DROP, "not in PS3.6")
@@ -224,17 +202,19 @@ class Plan:
             row = TABLE.get(base) or _group_row(tag)
             if row is not None:
                 return self._from_row(row, vr)
+            if known_vr != vr and known_vr in _IDENTIFYING_VRS:
+                return Decision(Verb.DROP, "not of its VR")
             return self._floor(tag, vr)
-        return _kept(vr, "not listed, no profile")
+        return kept(vr, "not listed, no profile")
 
     def _from_row(self, row: Row, vr: str) -> Decision:
         code, option = row.code(self.rules.options)
         source = f"Table E.1-1 {code}" + (f" by {option}" if option else "")
         if code is Code.K:
-            return _kept(vr, source)
+            return kept(vr, source)
         if code is Code.C and option is not None:
             return self._cleaned(row, vr, option, source)
-        return _from_code(row, code, vr, source)
+        return from_code(row, code, vr, source)
 
     def _cleaned(self, row: Row, vr: str, option: Option, source: str) -> Decision:
         if option is _MODIFIED:
@@ -243,13 +223,13 @@ class Plan:
                 return Decision(Verb.KEEP, source)
             if vr in ("DA", "DT"):
                 return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
-            return _from_code(row, row.basic, vr, source)
+            return from_code(row, row.basic, vr, source)
         if vr == "SQ":
             return Decision(Verb.WALK, source)
         if vr in dictionary.CHARSET_VRS and vr != "PN":
             return Decision(Verb.CHANGE, source, Change.CLEAN_TEXT)
         # An AE title, a code string or a blob has no words to clean: what identifies goes.
-        return _from_code(row, row.basic, vr, source)
+        return from_code(row, row.basic, vr, source)
 
     def _floor(self, tag: int, vr: str) -> Decision:
         source = f"floor for {vr}"
@@ -265,13 +245,15 @@ class Plan:
             return self._floor_temporal(vr, source)
         if vr in ("AE", "UR"):
             return Decision(Verb.DROP, source)
+        if tag in SOURCE_TAGS:
+            return Decision(Verb.DROP, "identifies, though the table does not list it")
         if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
             return Decision(Verb.CHANGE, source, Change.DOCUMENT_LENGTH)
-        return _kept(vr, "not listed in Table E.1-1")
+        return kept(vr, "not listed in Table E.1-1")
 
     def _floor_temporal(self, vr: str, source: str) -> Decision:
         if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.rules.options:
-            return _kept(vr, source)
+            return kept(vr, source)
         if _MODIFIED in self.rules.options:
             if vr == "TM":
                 return Decision(Verb.KEEP, source)
@@ -295,71 +277,16 @@ def _group_row(tag: int) -> Row | None:
     return None
 
 
-def _kept(vr: str, source: str) -> Decision:
-    if vr == "SQ":
-        return Decision(Verb.WALK, source)
-    if vr in ("DA", "DT"):
-        return Decision(Verb.KEEP_DATE, source)
-    return Decision(Verb.KEEP, source)
-
-
-def _from_code(row: Row, code: Code, vr: str, source: str) -> Decision:
-    # Compound codes: the attribute's Type in the IOD would choose; as long as it is not
-    # known, the choice that keeps every IOD valid is taken (PS3.15 Table E.1-1a).
-    if row.tag == _WAVEFORM_ANNOTATION_SEQUENCE or code is Code.X:
-        # Waveform Annotation is a whole module that no IOD requires (PS3.3 A.34).
-        return Decision(Verb.DROP, source)
-    if row.tag == _PATIENT_NAME:
-        return Decision(Verb.CHANGE, source, Change.PATIENT_NAME)
-    if row.tag == _PATIENT_ID:
-        return Decision(Verb.CHANGE, source, Change.PATIENT)
-    if code is Code.U or vr == "UI":
-        return Decision(Verb.CHANGE, source, Change.UID)
-    if code is Code.X_OR_Z_OR_U:
-        return Decision(Verb.WALK, source)
-    if code in (Code.Z, Code.X_OR_Z):
-        return Decision(Verb.CHANGE, source, Change.EMPTY)
-    special = _DUMMY_SEQUENCES.get(row.tag)
-    if special is not None:
-        return Decision(Verb.CHANGE, source, special)
-    if vr == "SQ":
-        return Decision(Verb.WALK, source)
-    return Decision(Verb.CHANGE, source, Change.DUMMY)
-
-
-# How the D of an attribute that is more than a string is met.
-_DUMMY_SEQUENCES = {
-    _CONTENT_SEQUENCE: Change.REDUCE_CONTENT,
-    _GRAPHIC_ANNOTATION_SEQUENCE: Change.REDUCE_GRAPHICS,
-    0x00080082: Change.DUMMY_CODE,  # Institution Code Sequence
-    0x00401101: Change.DUMMY_CODE,  # Person Identification Code Sequence
-    _ENCAPSULATED_DOCUMENT: Change.DUMMY_DOCUMENT,
-}
-
-
-def _from_rule(rule: RuleAction, vr: str, source: str) -> Decision:  # noqa: C901  (a table)
-    source = f"{source}: {rule.kind}"
-    match rule.kind:
-        case ActionKind.DELETE:
-            return Decision(Verb.DROP, source)
-        case ActionKind.CLEAR:
-            return Decision(Verb.CHANGE, source, Change.EMPTY)
-        case ActionKind.KEEP:
-            return _kept(vr, source)
-        case ActionKind.VALUE:
-            return Decision(Verb.CHANGE, source, Change.VALUE, rule)
-        case ActionKind.HASH:
-            change = Change.HASH_ITEMS if vr == "SQ" else Change.HASH
-            return Decision(Verb.CHANGE, source, change, rule)
-        case ActionKind.REGEN:
-            if vr in ("DA", "DT"):
-                return Decision(Verb.CHANGE, source, Change.SHIFT_DATE, rule)
-            if vr == "TM":
-                return Decision(Verb.KEEP, source)
-            return Decision(Verb.CHANGE, source, Change.UID, rule)
-        case ActionKind.OFFSET:
-            if vr in ("DA", "DT"):
-                return Decision(Verb.CHANGE, source, Change.SHIFT_DATE, rule)
-            if vr == "TM":
-                return Decision(Verb.KEEP, source)
-            return Decision(Verb.CHANGE, source, Change.OFFSET, rule)
+def _shortcut(decision: Decision, tag: int, vr: str, *, implicit: bool) -> bytes | None:
+    # Names and numbers are searched for afterwards, also in sequences that go.
+    if vr in ("PN", "SQ", "UI") or tag in _SEEN_TAGS:
+        return None
+    if decision.verb is Verb.KEEP:
+        return KEPT
+    if decision.verb is Verb.DROP:
+        return b""
+    if decision.change is Change.EMPTY:
+        return element(tag, vr, b"", implicit=implicit)
+    if decision.change is Change.DUMMY:
+        return element(tag, vr, dummies.dummy(vr), implicit=implicit)
+    return None

@@ -4,12 +4,12 @@ A block without a creator is nobody's and goes. The creators of what stays, stay
 those of emptied blocks go.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dicomanon_node.deid import dictionary, encoding
+from dicomanon_node.deid.decisions import Verb
 from dicomanon_node.deid.dictionary import UNDEFINED_LENGTH
-from dicomanon_node.deid.elements import read_header
-from dicomanon_node.deid.plan import Verb
+from dicomanon_node.deid.elements import header_reader
 from dicomanon_node.deid.rules import PrivateTag
 from dicomanon_node.errors import Reason, Refused
 
@@ -28,33 +28,32 @@ def rewrite_group(
     Returns:
         What is left of the group, and the offset after it.
     """
-    buffer = rewriter.buffer
-    group = int.from_bytes(buffer[pos : pos + 2], "little")
+    buffer, read = rewriter.buffer, header_reader(implicit=implicit)
+    group = buffer[pos : pos + 2]
     creators: dict[int, tuple[str, bytes]] = {}
     kept: list[tuple[int, bytes]] = []
-    while pos < end and int.from_bytes(buffer[pos : pos + 2], "little") == group:
-        tag, vr, value, length = read_header(buffer, pos, end, implicit=implicit)
-        rewriter.element_count += 1
+    while pos < end and buffer[pos : pos + 2] == group:
+        tag, vr, value, length = read(buffer, pos, end)
+        rewriter.count(1)
         stop = None if length == UNDEFINED_LENGTH else value + length
         if stop is not None and stop > end:
             raise Refused(Reason.TRUNCATED, tag)
         number = tag & 0xFFFF
         if _FIRST_BLOCK <= number <= _LAST_BLOCK and stop is not None:
-            name = bytes(buffer[value:stop]).decode("ascii", "replace").strip(" \0")
-            creators[number] = (name, bytes(buffer[pos:stop]))
+            raw = buffer[value:stop]
+            if rewriter.guard is None or rewriter.guard.is_clean_name(raw):
+                name = raw.decode("ascii", "replace").strip(" \0")
+                creators[number] = (name, buffer[pos:stop])
             pos = stop
             continue
         creator = creators.get(number >> 8)
-        new: bytes | None = b""
-        after = -1
-        if creator is not None:
-            new, after = _element(
-                rewriter, creator[0], tag, vr, pos, value, stop, end, implicit, depth
-            )
-            if new is None:
-                new = bytes(buffer[pos:after])
-        if after < 0:
-            after = rewriter.after(value, vr, stop, end, implicit=implicit)
+        if creator is None:
+            pos = rewriter.after(value, vr, stop, end, implicit=implicit)
+            continue
+        element = Span(tag, vr, pos, value, stop, end, implicit, depth)
+        new, after = _element(rewriter, creator[0], element)
+        if new is None:
+            new = buffer[pos:after]
         if new:
             kept.append((number, new))
         pos = after
@@ -64,62 +63,46 @@ def rewrite_group(
     return b"".join(parts), pos
 
 
-def _element(
-    rewriter: "Rewriter",
-    creator: str,
-    tag: int,
-    vr: str,
-    start: int,
-    value: int,
-    stop: int | None,
-    end: int,
-    implicit: bool,
-    depth: int,
-) -> tuple[bytes | None, int]:
-    plan = rewriter.plan
-    known = dictionary.private_vr_of(creator, tag) if vr == "UN" else vr
-    decision = plan.decide_private(PrivateTag(tag >> 16, creator, tag & 0xFF), tag, known or "UN")
+class Span(NamedTuple):
+    """A private element in the buffer; `stop` is None where its length is undefined."""
+
+    tag: int
+    vr: str
+    start: int
+    value: int
+    stop: int | None
+    end: int
+    implicit: bool
+    depth: int
+
+
+def _element(rewriter: "Rewriter", creator: str, element: Span) -> tuple[bytes | None, int]:
+    tag, vr, start, value, stop, end, implicit, depth = element
+    handled = vr
+    if vr == "UN":
+        handled = dictionary.private_vr_of(creator, tag) or ("SQ" if stop is None else "UN")
+    if handled == "SQ" or stop is None or _looks_like_items(rewriter, element):
+        handled = "SQ"
+        vr = "UN" if vr == "OB" else vr  # whose items are Implicit VR
+    private_tag = PrivateTag(tag >> 16, creator, tag & 0xFF)
+    decision = rewriter.plan.decide_private(private_tag, tag, handled)
     if decision.verb is Verb.DROP:
         return b"", rewriter.after(value, vr, stop, end, implicit=implicit)
-    handled = known or "UN"
-    if stop is None or handled == "SQ" or _looks_like_items(rewriter, vr, value, stop):
-        return _walked(rewriter, tag, vr, start, value, stop, end, implicit, depth)
-    new = rewriter.decided(
-        decision,
-        tag,
-        vr,
-        handled,
-        start,
-        value,
-        stop,
-        False,
-        implicit,
-        depth,
-    )
-    return new, stop
-
-
-def _looks_like_items(rewriter: "Rewriter", vr: str, value: int, stop: int) -> bool:
-    # PS3.5 6.2.2 and CP-246: a private sequence arrives as UN when its VR was not known.
-    return vr in ("UN", "OB") and bytes(rewriter.buffer[value : min(value + 4, stop)]) == _ITEM_TAG
-
-
-def _walked(
-    rewriter: "Rewriter",
-    tag: int,
-    vr: str,
-    start: int,
-    value: int,
-    stop: int | None,
-    end: int,
-    implicit: bool,
-    depth: int,
-) -> tuple[bytes | None, int]:
     try:
-        content_vr = "UN" if vr == "OB" else vr
-        return rewriter.sequence(tag, content_vr, start, value, stop, end, implicit, depth)
+        if decision.verb is Verb.WALK:
+            return rewriter.sequence(tag, vr, start, value, stop, end, implicit, depth)
+        after = rewriter.after(value, vr, stop, end, implicit=implicit)
+        new = rewriter.decided(
+            decision, tag, vr, handled, start, value, after, stop is None, implicit, depth
+        )
     except Refused as refused:
         if refused.reason in (Reason.UNPARSABLE, Reason.TRUNCATED):
             # It is to be kept and cannot be looked into: nobody can say what is in it.
             raise Refused(Reason.PRIVATE_UNREADABLE, tag) from None
         raise
+    return new, after
+
+
+def _looks_like_items(rewriter: "Rewriter", element: Span) -> bool:
+    # PS3.5 6.2.2 and CP-246: a private sequence arrives as UN when its VR was not known.
+    return element.vr in ("UN", "OB") and rewriter.buffer.startswith(_ITEM_TAG, element.value)

@@ -7,6 +7,7 @@ Nothing is stored; there is no table to lose, to share or to steal.
 
 import hashlib
 import hmac
+import random
 import re
 
 from pydicom._uid_dict import UID_dictionary
@@ -22,6 +23,7 @@ _PSEUDONYM_CHARACTERS = 16
 _MIN_SHIFT_DAYS, _SHIFT_RANGE_DAYS = 31, 3652
 
 _MAX_UID_CHARACTERS = 64
+_SECONDS_PER_DAY = 86_400
 _MAX_CACHED = 65_536
 _UID = re.compile(rb"[0-9]+(\.[0-9]+)*\Z")
 
@@ -80,13 +82,14 @@ class Pseudonyms:
         is_compatible: Hash and UID formulas of DCMAnonymize, which are not keyed.
     """
 
-    __slots__ = ("_key", "_uids", "is_compatible", "scope")
+    __slots__ = ("_key", "_patients", "_uids", "is_compatible", "scope")
 
     def __init__(self, key: Key, scope: str = "", *, is_compatible: bool = False) -> None:
         self._key = key
         self.scope = scope
         self.is_compatible = is_compatible
         self._uids: dict[tuple[bytes, str], bytes] = {}
+        self._patients: dict[bytes, str] = {}
 
     def uid(self, value: bytes, scope: str | None = None) -> bytes:
         """The replacement of a UID; the standard's own UIDs come back unchanged.
@@ -124,16 +127,24 @@ class Pseudonyms:
         Args:
             patient_id: Encoded Patient ID, or what stands in for it (PHI).
         """
+        cached = self._patients.get(patient_id)
+        if cached is not None:
+            return cached
         number = int.from_bytes(self._key.digest("patient", self.scope, patient_id))
         letters = []
         for _ in range(_PSEUDONYM_CHARACTERS):
             number, index = divmod(number, len(_ALPHABET))
             letters.append(_ALPHABET[index])
-        return "".join(letters)
+        if len(self._patients) >= _MAX_CACHED:
+            self._patients.clear()
+        self._patients[patient_id] = made = "".join(letters)
+        return made
 
     def days(self, patient_id: bytes, scope: str | None = None) -> int:
-        """The patient's day shift, in days, negative."""
+        """The patient's day shift, in days; negative, unless DCMAnonymize's own is asked for."""
         scope = self.scope if scope is None else scope
+        if self.is_compatible:
+            return compatible_offset_s(scope) // _SECONDS_PER_DAY
         number = int.from_bytes(self._key.digest("days", scope, patient_id)[:8])
         return -(_MIN_SHIFT_DAYS + number % _SHIFT_RANGE_DAYS)
 
@@ -143,6 +154,16 @@ class Pseudonyms:
         if self.is_compatible:
             return hashlib.sha256(scope.encode() + text.encode()).hexdigest()
         return self._key.digest("text", scope, text.encode()).hex()
+
+
+def compatible_offset_s(seed: str) -> int:
+    """DCMAnonymize's offset: one for all patients, in seconds.
+
+    It moves a DA by its whole days, and so do we; its rest, by which DCMAnonymize tears
+    TM and DT from their DA, is left out.
+    """
+    fifty_years = 1_576_800_000
+    return random.Random(seed).randint(-fifty_years, fifty_years)  # noqa: S311  (its formula)
 
 
 def _compatible_uid(value: bytes, seed: str) -> bytes:

@@ -5,21 +5,28 @@ slices of the input. This module knows the encoding and asks the plan what to do
 how a value is changed is in `actions`, what private blocks do in `private`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dicomanon_node.deid import actions, dictionary, encoding, private, structured
 from dicomanon_node.deid.boundaries import Limits
-from dicomanon_node.deid.dictionary import ITEM, SEQUENCE_DELIMITATION, UNDEFINED_LENGTH
+from dicomanon_node.deid.decisions import Change, Decision, Verb
+from dicomanon_node.deid.dictionary import (
+    ITEM,
+    ITEM_DELIMITATION,
+    SEQUENCE_DELIMITATION,
+    UNDEFINED_LENGTH,
+)
 from dicomanon_node.deid.elements import (
-    Buffer,
     SequenceEnd,
+    header_reader,
     is_implicit_content,
     leaves,
-    read_header,
+    read_implicit_header,
 )
-from dicomanon_node.deid.identity import SOURCE_TAGS, Identity
+from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.leaks import Guard
-from dicomanon_node.deid.plan import Decision, Plan, Verb
+from dicomanon_node.deid.plan import CLASS_UID_TAGS, KEPT, Plan
 from dicomanon_node.deid.rules import RuleAction
 from dicomanon_node.errors import Reason, Refused
 
@@ -31,12 +38,15 @@ class Patient:
     """Whose object it is, as far as pseudonyms need it.
 
     Attributes:
-        patient_id: Encoded Patient ID, or what stands in for it (PHI).
+        own_id: Encoded Patient ID; b"" where the object has none (PHI).
+        scope: What its pseudonyms are made from: the Patient ID, or what stands in for it
+            (PHI).
         pseudonym: The patient's pseudonym.
         days: The patient's day shift.
     """
 
-    patient_id: bytes
+    own_id: bytes
+    scope: bytes
     pseudonym: str
     days: int
 
@@ -73,7 +83,14 @@ class Rewriter:
         "shifts_dates",
     )
 
-    def __init__(self, buffer: Buffer, plan: Plan, patient: Patient, limits: Limits) -> None:
+    def __init__(
+        self,
+        buffer: bytes,
+        plan: Plan,
+        patient: Patient,
+        limits: Limits,
+        guarded_by: Identity | None = None,
+    ) -> None:
         self.buffer = buffer
         self.plan = plan
         self.patient = patient
@@ -84,11 +101,27 @@ class Rewriter:
         self.shifts_dates = False
         self.item_hash: RuleAction | None = None
         self.document = b""
-        self.identity = Identity()
-        self.guard: Guard | None = None
+        self.identity = guarded_by or Identity()
+        self.guard = Guard(guarded_by) if guarded_by is not None else None
 
-    def dataset(  # noqa: C901  (one loop, kept flat for speed)
-        self, pos: int, end: int, *, implicit: bool, depth: int, is_delimited: bool
+    def shortcuts(self, *, implicit: bool) -> Mapping[tuple[int, str], bytes]:
+        """`Plan.shortcuts`, where nothing but the plan has a say."""
+        if self.guard is not None or self.item_hash is not None:
+            return {}
+        return self.plan.shortcuts[implicit]
+
+    def count(self, elements: int) -> None:
+        """Count elements that were visited.
+
+        Raises:
+            Refused: TOO_MANY_ELEMENTS.
+        """
+        self.element_count += elements
+        if self.element_count > self.limits.elements:
+            raise Refused(Reason.TOO_MANY_ELEMENTS)
+
+    def dataset(  # noqa: C901, PLR0912  (one loop, kept flat for speed)
+        self, pos: int, end: int, implicit: bool, depth: int, is_delimited: bool
     ) -> tuple[bytes | None, int]:
         """Rewrite a nested data set.
 
@@ -104,35 +137,47 @@ class Rewriter:
         """
         if depth > self.limits.nesting:
             raise Refused(Reason.NESTED_TOO_DEEP)
-        buffer = self.buffer
+        buffer, read = self.buffer, header_reader(implicit=implicit)
+        shortcuts = self.shortcuts(implicit=implicit)
+        drops_private = self.plan.drops_all_private
         outer_character_set = self.character_set
         out: list[bytes] = []
-        run = pos
-        is_changed = False
-        while True:
-            if is_delimited:
-                if bytes(buffer[pos : pos + 8]) == encoding.ITEM_DELIMITATION_ITEM:
-                    break
-            elif pos >= end:
-                break
-            tag, vr, value, length = read_header(buffer, pos, end, implicit=implicit)
+        start = run = pos
+        seen = 0
+        while is_delimited or pos < end:
+            tag, vr, value, length = read(buffer, pos, end)
             if not vr:
+                if is_delimited and tag == ITEM_DELIMITATION and not length:
+                    break
                 raise Refused(Reason.UNPARSABLE, tag)
-            stop = None if length == UNDEFINED_LENGTH else value + length
-            if stop is not None and stop > end:
+            seen += 1
+            after = value + length
+            new = shortcuts.get((tag, vr))
+            if length == UNDEFINED_LENGTH:
+                new, after = self.element(tag, vr, pos, value, None, end, implicit, depth)
+            elif after > end:
                 raise Refused(Reason.TRUNCATED, tag)
-            replacement, after = self.element(tag, vr, pos, value, stop, end, implicit, depth)
-            if replacement is not None:
+            elif new is None:
+                if tag & 0x10000 and drops_private:
+                    new = b""
+                else:
+                    self.count(seen)
+                    seen = 0
+                    new, after = self.element(tag, vr, pos, value, after, end, implicit, depth)
+            elif new is KEPT or (new and not length):
+                new = None
+            if new is not None:
                 if run != pos:
-                    out.append(bytes(buffer[run:pos]))
-                out.append(replacement)
+                    out.append(buffer[run:pos])
+                if new:
+                    out.append(new)
                 run = after
-                is_changed = True
             pos = after
+        self.count(seen)
         self.character_set = outer_character_set
-        if not is_changed:
+        if run == start:
             return None, pos
-        out.append(bytes(buffer[run:pos]))
+        out.append(buffer[run:pos])
         return b"".join(out), pos
 
     def element(
@@ -148,13 +193,20 @@ class Rewriter:
     ) -> tuple[bytes | None, int]:
         """Rewrite one element.
 
+        Args:
+            tag: Its tag number.
+            vr: Its VR as encoded, or as the dictionary knows it where it is not.
+            start: Offset of its header.
+            value: Offset of its value.
+            stop: Offset after it; None where its length is undefined.
+            end: Offset that it may not reach beyond.
+            implicit: Its encoding.
+            depth: Depth of the data set it is in; 0 at top level.
+
         Returns:
             The new element (b"" removes it), or None where it stays; and the offset after
             the old one.
         """
-        self.element_count += 1
-        if self.element_count > self.limits.elements:
-            raise Refused(Reason.TOO_MANY_ELEMENTS)
         if tag & 0x10000:
             if self.plan.drops_all_private:
                 return b"", self.after(value, vr, stop, end, implicit=implicit)
@@ -163,7 +215,7 @@ class Rewriter:
         if vr == "UN":
             handled_vr = dictionary.vr_of(tag) or ("SQ" if stop is None else "UN")
         if tag == _SPECIFIC_CHARACTER_SET and stop is not None:
-            self.character_set = bytes(self.buffer[value:stop])
+            self.character_set = self.buffer[value:stop]
         decision = self.plan.decide(tag, handled_vr)
         if self.item_hash is not None:
             decision = actions.inside_hashed(decision, self.item_hash, handled_vr)
@@ -175,7 +227,7 @@ class Rewriter:
             decision, tag, vr, handled_vr, start, value, after, is_undefined, implicit, depth
         ), after
 
-    def decided(  # noqa: C901  (the verbs, one after the other)
+    def decided(
         self,
         decision: Decision,
         tag: int,
@@ -193,33 +245,26 @@ class Rewriter:
         Returns:
             The new element (b"" removes it), or None where it stays.
         """
-        verb = decision.verb
-        if verb is Verb.DROP:
-            if handled_vr == "SQ":
-                self.identity_of_items(value, after, vr, implicit=implicit)
-            elif handled_vr == "PN" or tag in SOURCE_TAGS:
-                self.identity.add(
-                    tag, handled_vr, bytes(self.buffer[value:after]), self.character_set
-                )
-            return b""
-        if verb is not Verb.CHANGE:
-            if verb is Verb.KEEP_DATE:
-                self.keeps_dates = self.keeps_dates or after != value
-            if self.guard is None:
-                return None
-            return self.guard.kept(self, tag, handled_vr, value, after, implicit)
         if handled_vr == "SQ":
-            self.identity_of_items(value, after, vr, implicit=implicit)
-            change = structured.SEQUENCE_CHANGES.get(decision.change)
-            if change is None:
-                raise Refused(Reason.ACTION_FAILED, tag)
-            span = structured.Span(tag, vr, start, value, after, is_undefined, implicit, depth)
-            return change(self, span, decision)
+            return self._decided_sequence(
+                decision,
+                structured.Span(tag, vr, start, value, after, is_undefined, implicit, depth),
+            )
+        raw = self.buffer[value:after]
+        if decision.verb is Verb.DROP:
+            self.forget(tag, handled_vr, raw)
+            return b""
+        if decision.verb is not Verb.CHANGE:
+            if decision.verb is Verb.KEEP_DATE:
+                self.keeps_dates = self.keeps_dates or after != value
+            is_identifier = self.learn(tag, handled_vr, raw, Role.RETAINED)
+            if self.guard is None or is_identifier:
+                return None
+            return self.guard.element(tag, handled_vr, raw, self.character_set, implicit=implicit)
         if is_undefined:
             raise Refused(Reason.UNPARSABLE, tag)
-        raw = bytes(self.buffer[value:after])
-        if handled_vr == "PN" or tag in SOURCE_TAGS:
-            self.identity.add(tag, handled_vr, raw, self.character_set)
+        if decision.change is not Change.CLEAN_TEXT:
+            self.learn(tag, handled_vr, raw, Role.SOUGHT)
         new = actions.VALUE_CHANGES[decision.change](self, decision, tag, handled_vr, raw)
         if new is None:
             return b""
@@ -227,13 +272,37 @@ class Rewriter:
             return None
         return encoding.element(tag, handled_vr, new, implicit=implicit)
 
-    def identity_of_items(self, value: int, after: int, vr: str, *, implicit: bool) -> None:
-        """Remember the identifiers in a sequence that goes."""
-        inner = is_implicit_content(vr, implicit=implicit)
-        for tag, inner_vr, start, end in leaves(self.buffer, value, after, implicit=inner):
-            if inner_vr == "PN" or tag in SOURCE_TAGS:
-                raw = bytes(self.buffer[start:end])
-                self.identity.add(tag, inner_vr, raw, self.character_set)
+    def _decided_sequence(self, decision: Decision, span: structured.Span) -> bytes:
+        if decision.verb is Verb.DROP:
+            self.forget_items(span)
+            return b""
+        change = structured.SEQUENCE_CHANGES.get(decision.change)
+        if change is None:
+            raise Refused(Reason.ACTION_FAILED, span.tag)
+        return change(self, span, decision)
+
+    def learn(self, tag: int, vr: str, raw: bytes, role: Role) -> bool:
+        """Remember a value if it identifies; returns whether it does."""
+        if vr == "PN" or tag in SOURCE_TAGS:
+            if self.guard is None:
+                self.identity.add(tag, vr, raw, self.character_set, role)
+            return True
+        if tag in MAKER_TAGS:
+            self.identity.add_maker(raw)
+        return False
+
+    def forget(self, tag: int, vr: str, raw: bytes) -> None:
+        """Remember what must not be found any more of a value that goes."""
+        self.learn(tag, vr, raw, Role.SOUGHT)
+        if vr == "UI" and tag not in CLASS_UID_TAGS:
+            for uid in raw.split(b"\\"):
+                self.identity.add_uid(uid)
+
+    def forget_items(self, span: structured.Span) -> None:
+        """Remember what must not be found any more of a sequence that goes."""
+        implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
+        for tag, vr, value, end in leaves(self.buffer, span.value, span.after, implicit=implicit):
+            self.forget(tag, vr, self.buffer[value:end])
 
     def sequence(
         self,
@@ -254,47 +323,35 @@ class Rewriter:
         out: list[bytes] = []
         run = pos = value
         while pos < limit:
-            item_tag, item_vr, content, length = read_header(buffer, pos, limit, implicit=True)
-            if item_tag == SEQUENCE_DELIMITATION and is_undefined and length == 0:
+            item_tag, item_vr, content, length = read_implicit_header(buffer, pos, limit)
+            if item_tag == SEQUENCE_DELIMITATION and is_undefined and not length:
                 stop = pos + 8
                 break
             if item_tag != ITEM or item_vr:
                 raise Refused(Reason.UNPARSABLE, tag)
-            self.element_count += 1
+            self.count(1)
             is_delimited = length == UNDEFINED_LENGTH
             if not is_delimited and content + length > limit:
                 raise Refused(Reason.TRUNCATED, tag)
             item_end = limit if is_delimited else content + length
-            new, after = self.dataset(
-                content,
-                item_end,
-                implicit=inner_implicit,
-                depth=depth + 1,
-                is_delimited=is_delimited,
-            )
+            new, after = self.dataset(content, item_end, inner_implicit, depth + 1, is_delimited)
             if is_delimited:
                 after += 8
             if new is not None:
-                out.append(bytes(buffer[run:pos]))
-                out.append(
-                    encoding.ITEM_TAG
-                    + (encoding.UNDEFINED if is_delimited else encoding.length(len(new)))
-                    + new
-                )
-                if is_delimited:
-                    out.append(encoding.ITEM_DELIMITATION_ITEM)
+                out.append(buffer[run:pos])
+                out.append(encoding.item(new, is_delimited=is_delimited))
                 run = after
             pos = after
         if stop is None:
             raise Refused(Reason.TRUNCATED, tag)
         if not out:
             return None, stop
-        out.append(bytes(buffer[run:pos]))
+        out.append(buffer[run:pos])
         return self.with_content(start, value, b"".join(out), is_undefined=is_undefined), stop
 
     def with_content(self, start: int, value: int, content: bytes, *, is_undefined: bool) -> bytes:
         """The sequence's own header with other items; `content` has no delimiter."""
-        header = bytes(self.buffer[start : value - 4])
+        header = self.buffer[start : value - 4]
         if is_undefined:
             return header + encoding.UNDEFINED + content + encoding.SEQUENCE_DELIMITATION_ITEM
         return header + encoding.length(len(content)) + content

@@ -4,18 +4,23 @@ An SR document reduced to its references is still a document whose references
 resolve; a presentation state keeps its images and loses what was drawn.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dicomanon_node.deid import encoding
+from dicomanon_node.deid.decisions import Change, Decision
 from dicomanon_node.deid.dictionary import (
     ITEM,
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
 )
-from dicomanon_node.deid.elements import SequenceEnd, is_implicit_content, read_header
-from dicomanon_node.deid.plan import Change, Decision
+from dicomanon_node.deid.elements import (
+    SequenceEnd,
+    header_reader,
+    is_implicit_content,
+    read_implicit_header,
+)
 from dicomanon_node.errors import Reason, Refused
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ SequenceChange = Callable[["Rewriter", Span, Decision], bytes]
 
 _VALUE_TYPE = 0x0040A040
 _GRAPHIC_LAYER = 0x00700002
+_REFERENCED_STUDY_SEQUENCE = 0x00081110
 _REFERENCED_IMAGE_SEQUENCE = 0x00081140
 
 # Value types of content items that refer to objects or hold the tree together, and say
@@ -47,6 +53,9 @@ _REFERRING = frozenset({b"CONTAINER", b"IMAGE", b"COMPOSITE", b"WAVEFORM"})
 
 
 def _empty(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    rewriter.forget_items(span)
+    if span.tag == _REFERENCED_STUDY_SEQUENCE and not span.depth:
+        return b""  # Type 3 in General Study, where it may not be empty; Type 2 in requests
     return rewriter.with_content(span.start, span.value, b"", is_undefined=False)
 
 
@@ -60,6 +69,7 @@ def _hash_items(rewriter: "Rewriter", span: Span, decision: Decision) -> bytes:
 
 
 def _dummy_code(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    rewriter.forget_items(span)
     implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
     item = encoding.code_item("0", "99DEID", "-", implicit=implicit)
     return rewriter.with_content(span.start, span.value, item, is_undefined=False)
@@ -74,6 +84,8 @@ def _reduce_content(rewriter: "Rewriter", span: Span, _decision: Decision) -> by
             kept.append(
                 _rewritten_item(rewriter, content, end, span, implicit, is_delimited=is_delimited)
             )
+        else:
+            rewriter.forget_items(span._replace(value=content, after=end))
     if not kept:
         kept.append(encoding.item(_dummy_content_item(implicit=implicit)))
     return rewriter.with_content(span.start, span.value, b"".join(kept), is_undefined=False)
@@ -91,6 +103,7 @@ def _dummy_content_item(*, implicit: bool) -> bytes:
 
 
 def _reduce_graphics(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
+    rewriter.forget_items(span)
     implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
     point = encoding.item(
         encoding.element(0x00700005, "CS", b"PIXEL", implicit=implicit)  # Graphic Annotation Units
@@ -134,7 +147,7 @@ def _walked(rewriter: "Rewriter", span: Span) -> bytes:
         span.implicit,
         span.depth,
     )
-    return bytes(rewriter.buffer[span.start : after]) if new is None else new
+    return rewriter.buffer[span.start : after] if new is None else new
 
 
 def _items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[tuple[int, int, bool]]:
@@ -142,7 +155,7 @@ def _items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[tuple[in
     buffer, pos = rewriter.buffer, span.value
     found = []
     while pos < span.after:
-        tag, _, content, length = read_header(buffer, pos, span.after, implicit=True)
+        tag, _, content, length = read_implicit_header(buffer, pos, span.after)
         if tag == SEQUENCE_DELIMITATION:
             break
         if tag != ITEM:
@@ -162,25 +175,23 @@ def _items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[tuple[in
 
 def _spans(
     rewriter: "Rewriter", pos: int, end: int, *, implicit: bool
-) -> list[tuple[int, str, int, int, int | None, int]]:
+) -> Iterator[tuple[int, str, int, int, int | None, int]]:
     # The elements of an item: (tag, vr, start, value, stop or None, after).
-    buffer = rewriter.buffer
-    found = []
+    buffer, read = rewriter.buffer, header_reader(implicit=implicit)
     while pos < end:
-        tag, vr, value, length = read_header(buffer, pos, end, implicit=implicit)
+        tag, vr, value, length = read(buffer, pos, end)
         stop = None if length == UNDEFINED_LENGTH else value + length
         after = rewriter.after(value, vr, stop, end, implicit=implicit)
         if not vr or after > end:
             raise Refused(Reason.UNPARSABLE, tag)
-        found.append((tag, vr, pos, value, stop, after))
+        yield tag, vr, pos, value, stop, after
         pos = after
-    return found
 
 
 def _find(rewriter: "Rewriter", pos: int, end: int, wanted: int, *, implicit: bool) -> bytes | None:
     for tag, _, _, value, _, after in _spans(rewriter, pos, end, implicit=implicit):
-        if tag == wanted:
-            return bytes(rewriter.buffer[value:after])
+        if tag >= wanted:
+            return rewriter.buffer[value:after] if tag == wanted else None
     return None
 
 
@@ -191,7 +202,7 @@ def _rewritten(
     for tag, vr, start, value, stop, after in _spans(rewriter, pos, end, implicit=implicit):
         if tag == wanted:
             new, _ = rewriter.element(tag, vr, start, value, stop, end, implicit, outer.depth + 1)
-            return bytes(rewriter.buffer[start:after]) if new is None else new
+            return rewriter.buffer[start:after] if new is None else new
     return b""
 
 
@@ -207,8 +218,8 @@ def _rewritten_item(
     new, _ = rewriter.dataset(
         pos,
         end + 8 if is_delimited else end,
-        implicit=implicit,
-        depth=outer.depth + 1,
-        is_delimited=is_delimited,
+        implicit,
+        outer.depth + 1,
+        is_delimited,
     )
-    return encoding.item(bytes(rewriter.buffer[pos:end]) if new is None else new)
+    return encoding.item(rewriter.buffer[pos:end] if new is None else new)
