@@ -5,17 +5,21 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final
 
 import click
 
 from dicomanon_node.config import Config, load
-from dicomanon_node.errors import ConfigError
+from dicomanon_node.errors import ConfigError, Problem
+from dicomanon_node.ops import library_logs, logs
 
 _Command = Callable[..., Any]
 
-_EXIT_CONFIG = 2
-_MAX_PROBLEMS_SHOWN = 50
+EXIT_NOT_ALL: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+UNUSABLE: Final = "The configuration cannot be used:"
+_MAX_PROBLEMS_SHOWN: Final = 50
 
 
 def config_options(command: _Command) -> _Command:
@@ -38,37 +42,60 @@ def config_options(command: _Command) -> _Command:
 
 
 def load_config(config_dir: Path, overrides: tuple[str, ...]) -> Config:
-    """Load the configuration, or say what is wrong with it and exit with 2."""
-    try:
-        return load(config_dir, os.environ, overrides)
-    except ConfigError as error:
-        fail_config(error)
+    """Load the configuration.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    if not config_dir.is_dir():
+        why = (
+            "there is no such directory. Go to where config/ is, or name the configuration's"
+            " directory with --config DIR"
+        )
+        raise ConfigError(Problem(str(config_dir), "", why))
+    return load(config_dir, os.environ, overrides)
 
 
-def fail_config(error: ConfigError) -> NoReturn:
-    """Say what is wrong with the configuration and exit with 2."""
-    click.secho("The configuration cannot be used:", fg="red", err=True)
-    for problem in error.problems[:_MAX_PROBLEMS_SHOWN]:
-        click.echo(f"  {problem}", err=True)
-    hidden = len(error.problems) - _MAX_PROBLEMS_SHOWN
-    if hidden > 0:
-        click.echo(f"  ... and {hidden} more", err=True)
-    sys.exit(_EXIT_CONFIG)
+def keep_quiet() -> None:
+    """For commands that tell a person what happens: no events, no library's messages."""
+    logs.configure(stream=None)
+    library_logs.install()
 
 
 def printable(text: str) -> str:
     """A text of the outside world for a terminal: control characters escaped."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for c in text
+    )
 
 
-def reports_config_errors(command: _Command) -> _Command:
-    """A `ConfigError` that the command raises is told like one of `load_config`."""
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, such as "1 object" or "2 objects"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's callbacks are untyped)
-        try:
-            return command(*args, **kwargs)
-        except ConfigError as error:
-            fail_config(error)
 
-    return wrapped
+def reports_config_errors(headline: str) -> Callable[[_Command], _Command]:
+    """What is wrong with the configuration is told below a headline; exit code 2."""
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's are untyped)
+            try:
+                return command(*args, **kwargs)
+            except ConfigError as error:
+                _tell_problems(error, headline)
+                sys.exit(EXIT_USAGE)
+
+        return wrapped
+
+    return decorate
+
+
+def _tell_problems(error: ConfigError, headline: str) -> None:
+    click.secho(headline, fg="red", err=True)
+    for problem in error.problems[:_MAX_PROBLEMS_SHOWN]:
+        click.echo(f"  {printable(str(problem))}", err=True)
+    hidden = len(error.problems) - _MAX_PROBLEMS_SHOWN
+    if hidden > 0:
+        click.echo(f"  ... and {hidden} more", err=True)

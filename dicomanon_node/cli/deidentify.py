@@ -1,117 +1,131 @@
 """`deidentify`: files and folders through the same engine, without a network."""
 
+import signal
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 import click
 
 from dicomanon_node.cli.common import (
+    EXIT_INTERRUPTED,
+    EXIT_NOT_ALL,
     config_options,
+    keep_quiet,
     load_config,
     printable,
     reports_config_errors,
 )
-from dicomanon_node.cli.files import open_dicom, walk
-from dicomanon_node.config import Config
-from dicomanon_node.network.part10 import DicomFile
-from dicomanon_node.network.service import AssociationFacts, Outcome, StoreRequest
-from dicomanon_node.node import build
-from dicomanon_node.ops import library_logs, logs
-from dicomanon_node.ops.studies import InstanceFact
-from dicomanon_node.receive import Receiver
-from dicomanon_node.spool.spool import Spool
+from dicomanon_node.cli.files import Found, UnusableError, walk
+from dicomanon_node.cli.progress import Progress
+from dicomanon_node.node import process
+from dicomanon_node.node.batch import Batch
 
-_READ_BYTES = 1 << 20
-
-
-class _NoFacts:
-    """Nobody follows studies here."""
-
-    def send(self, fact: InstanceFact) -> None:
-        """Take no note."""
+_DONE: Final = "done"
+_REFUSED: Final = "refused"
+_FAILED: Final = "failed"
+_SKIPPED: Final = "skipped"
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.argument(
+    "inputs",
+    metavar="IN...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+)
 @click.option(
     "--output",
+    metavar="DIR",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Directory for the de-identified files, laid out as node.toml says.",
+    help="Where the de-identified files go, laid out as node.toml says.",
 )
 @config_options
-@reports_config_errors
+@reports_config_errors("Nothing was done:")
 def deidentify(
     inputs: tuple[Path, ...], output: Path, config_dir: Path, overrides: tuple[str, ...]
 ) -> None:
-    """De-identify files and folders by the rules of --config. The originals stay as they are.
+    """De-identify files and folders.
 
-    What is no DICOM file is skipped and named. The exit code is 1 if any object was
-    refused.
+    The rules are those of the configuration. The originals stay as they are. What comes
+    out is what the node would write for the same object; nothing is forwarded. Files that
+    are not DICOM are skipped and named, and so is what was refused. Running it again does
+    no harm.
+
+    The exit code is 0 if all DICOM files were de-identified, 1 if one was refused or could
+    not be read, or if there was none.
     """
     config = load_config(config_dir, overrides)
-    # What happens to each file is told below; the events of a node are of no use here.
-    logs.configure(stream=None)
-    library_logs.install()
-    output.mkdir(parents=True, exist_ok=True)
-    paths = list(walk(inputs))
+    _refuse_own_output(inputs, output)
+    process.forbid_core_dumps()
+    keep_quiet()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, _frame: sys.exit(128 + got))
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix=".dicomanon-", dir=output.absolute().parent) as scratch:
-        receiver = _receiver(config, Path(scratch) / "spool", output)
-        with click.progressbar(
-            paths, label="De-identifying", file=sys.stderr, show_pos=True
-        ) as progress:
-            for path in progress:
-                verdict, why = _one(receiver, path, config.node.listener.ae_title)
-                counts[verdict] += 1
-                if why:
-                    click.echo(f"{verdict:<9}{printable(str(path))}: {why}", err=True)
-        receiver.spool.close()
-    click.echo(
-        f"{counts['done']} de-identified, {counts['refused']} refused, {counts['skipped']} skipped"
-    )
-    sys.exit(1 if counts["refused"] or not counts["done"] else 0)
-
-
-def _receiver(config: Config, scratch: Path, output: Path) -> Receiver:
-    key, is_new = build.key(config)
-    if is_new:
-        click.echo(f"A secret key was made: {config.node.secrets.key_file}", err=True)
-    plans = build.plans(config, key)
-    spool = Spool(scratch, output, (), low_water_bytes=0)
-    spool.prepare()
-    settings = build.receive_settings(config, is_batch=True)
-    return Receiver(build.router(config, plans), spool, settings, logs.get(), _NoFacts())
-
-
-def _one(receiver: Receiver, path: Path, called_aet: str) -> tuple[str, str]:
-    file, reason = open_dicom(path)
-    if file is None:
-        return "skipped", reason
+    batch = Batch(config, output)
     try:
-        outcome = _take(receiver, file, called_aet)
-    except OSError:
-        return "refused", "cannot be read"
+        with batch:
+            if batch.has_new_key:
+                _tell_key(config.node.secrets.key_file)
+            _run(batch, inputs, output, counts)
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted: {_summary(counts, batch)} so far", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    click.echo(_summary(counts, batch))
+    is_complete = counts[_DONE] and not counts[_REFUSED] and not counts[_FAILED]
+    sys.exit(0 if is_complete else EXIT_NOT_ALL)
+
+
+def _run(batch: Batch, inputs: tuple[Path, ...], output: Path, counts: Counter[str]) -> None:
+    with Progress(
+        "De-identifying", lambda: sum(1 for _ in walk(inputs, excluding=output))
+    ) as progress:
+        for found in walk(inputs, excluding=output):
+            verdict, why = _one(batch, found)
+            counts[verdict] += 1
+            if why:
+                progress.tell(f"{verdict:<8} {printable(str(found.path))}: {why}")
+            progress.step()
+
+
+def _one(batch: Batch, found: Found) -> tuple[str, str]:
+    """What became of a file, and why if it was not de-identified."""
+    try:
+        outcome = batch.deidentify(found.open())
+    except UnusableError as error:
+        return _FAILED if error.is_dicom else _SKIPPED, str(error)
+    except OSError as error:
+        return _FAILED, f"cannot be read: {error.strerror}"
     if outcome.status == 0:
-        return "done", ""
-    return "refused", f"{outcome.status:04X}H {outcome.comment}"
+        return _DONE, ""
+    return _REFUSED, f"{outcome.comment} ({outcome.status:04X}H)"
 
 
-def _take(receiver: Receiver, file: DicomFile, called_aet: str) -> Outcome:
-    request = StoreRequest(
-        message_id=1,
-        sop_class_uid=file.sop_class_uid,
-        sop_instance_uid=file.sop_instance_uid,
-        presentation_context_id=1,
-        transfer_syntax_uid=file.transfer_syntax_uid,
+def _refuse_own_output(inputs: tuple[Path, ...], output: Path) -> None:
+    # What is de-identified once more gets other pseudonyms and belongs to nobody.
+    target = output.resolve()
+    for path in inputs:
+        if path.resolve().is_relative_to(target):
+            raise click.UsageError(
+                f"{printable(str(path))} lies in --output: what was de-identified would be"
+                " de-identified again. Choose another output folder."
+            )
+
+
+def _tell_key(path: Path) -> None:
+    click.echo(
+        f"A secret key was made: {path}\nKeep a copy: pseudonyms and UIDs depend on it.", err=True
     )
-    association = AssociationFacts("batch", "", called_aet, "")
-    instance = receiver.begin(request, association)
-    buffer = bytearray(_READ_BYTES)
-    with file.path.open("rb", buffering=0) as source:
-        source.seek(file.dataset_offset)
-        while size := source.readinto(buffer):
-            instance.write([memoryview(buffer)[:size]])
-    return instance.finish()
+
+
+def _summary(counts: Counter[str], batch: Batch) -> str:
+    if not counts.total():
+        return "Nothing found"
+    words = [f"{counts[_DONE]} de-identified"]
+    if batch.duplicate_count:
+        words[0] += f" ({batch.duplicate_count} there already)"
+    words += [f"{counts[verdict]} {verdict}" for verdict in (_REFUSED, _FAILED, _SKIPPED)]
+    return ", ".join(words)

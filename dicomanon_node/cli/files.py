@@ -1,56 +1,146 @@
-"""Find DICOM files among what a user names."""
+"""Find DICOM files among what a user names.
+
+pydicom warns of values: whoever uses this has `library_logs` installed.
+"""
 
 import dataclasses
+import os
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from dicomanon_node.deid.boundaries import HeaderScanner, Limits
-from dicomanon_node.deid.convert import IMPLICIT_VR_LITTLE_ENDIAN
-from dicomanon_node.deid.elements import Elements
-from dicomanon_node.errors import Refused
+from pydicom.filereader import read_partial
+
+from dicomanon_node.errors import NodeError
 from dicomanon_node.network.part10 import DicomFile, Part10Error
 
-_SOP_CLASS_UID = 0x00080016
-_SOP_INSTANCE_UID = 0x00080018
-# The two are among the first elements.
-_LOOKED_AT_BYTES = 4096
+_SOP_INSTANCE_UID: Final = 0x00080018  # after SOP Class UID, and both among the first
+_UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_MAX_UID_CHARACTERS: Final = 64  # PS3.5 9.1
+
+_WORDS: Final = {
+    "not-dicom": "not a DICOM file",
+    "file-meta-truncated": "ends in its File Meta Information",
+    "file-meta-invalid": "its File Meta Information lacks what it must have",
+    "file-meta-too-large": "its File Meta Information is too large",
+    "no-dataset": "has no data set",
+}
 
 
-def walk(paths: Iterable[Path]) -> Iterator[Path]:
-    """Every file named, and every file below each folder named, in a stable order."""
+class UnusableError(NodeError):
+    """This is no file to work with. Its text says why.
+
+    Attributes:
+        is_dicom: Whether somebody may expect it to be worked with.
+    """
+
+    def __init__(self, why: str, *, is_dicom: bool) -> None:
+        super().__init__(why)
+        self.is_dicom = is_dicom
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something among what a user named.
+
+    Attributes:
+        path: Where it is.
+        fault: Why it was not looked into; empty for a file.
+    """
+
+    path: Path
+    fault: str = ""
+
+    def open(self) -> DicomFile:
+        """Look what it is.
+
+        Raises:
+            UnusableError: No DICOM file, or none that can be used.
+        """
+        if self.fault:
+            raise UnusableError(self.fault, is_dicom=True)
+        try:
+            return _as_the_data_set_says(DicomFile.open(self.path))
+        except Part10Error as error:
+            raise UnusableError(
+                _WORDS.get(error.code, error.code), is_dicom=error.code != "not-dicom"
+            ) from None
+        except OSError as error:
+            raise UnusableError(f"cannot be read: {error.strerror}", is_dicom=True) from None
+
+
+def walk(paths: Iterable[Path], excluding: Path | None = None) -> Iterator[Found]:
+    """Every file named, and every file below each folder named, in a stable order.
+
+    Links to folders are named and not followed, so that it comes to an end.
+
+    Args:
+        paths: Files and folders.
+        excluding: A folder whose files are not looked at.
+    """
+    excluded = excluding.resolve() if excluding is not None else None
     for path in paths:
         if path.is_dir():
-            yield from sorted(found for found in path.rglob("*") if found.is_file())
+            yield from _below(path, excluded)
+        elif path.is_file():
+            yield Found(path)
         else:
-            yield path
+            yield Found(path, "neither a file nor a folder")
 
 
-def open_dicom(path: Path) -> tuple[DicomFile | None, str]:
-    """The file, or None and a word that says why it is none that can be read."""
-    try:
-        file = DicomFile.open(path)
-        return _as_the_data_set_says(file), ""
-    except Part10Error as error:
-        return None, error.code
-    except OSError:
-        return None, "unreadable"
+def _below(folder: Path, excluded: Path | None) -> Iterator[Found]:
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        folders = []
+        try:
+            with os.scandir(current) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Found(current, f"cannot be opened: {error.strerror}")
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if excluded is not None and _leads_into(entry, excluded):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif entry.is_file():
+                yield Found(path)
+            elif entry.is_symlink():
+                yield Found(path, "a link to no file; links to folders are not followed")
+            else:
+                yield Found(path, "neither a file nor a folder")
+        waiting += reversed(folders)
+
+
+def _leads_into(entry: os.DirEntry[str], folder: Path) -> bool:
+    # Only a folder can be it; only a link can come from outside of it.
+    if not (entry.is_dir() or entry.is_symlink()):
+        return False
+    return Path(entry.path).resolve().is_relative_to(folder)
 
 
 def _as_the_data_set_says(file: DicomFile) -> DicomFile:
     # Files are met whose File Meta Information names another object than they hold. A
     # C-STORE names what is in the data set (PS3.4 B.2.3).
-    implicit = file.transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
-    scanner = HeaderScanner(implicit=implicit, limits=Limits())
-    with file.path.open("rb") as source:
-        source.seek(file.dataset_offset)
-        start = source.read(_LOOKED_AT_BYTES)
     try:
-        scanner.feed(start)
-    except Refused:
-        return file  # the receiver will say what is wrong with it
-    elements = Elements(scanner.buffer, scanner.rows, implicit=implicit)
-    sop_class_uid = elements.ascii(_SOP_CLASS_UID) or file.sop_class_uid
-    sop_instance_uid = elements.ascii(_SOP_INSTANCE_UID) or file.sop_instance_uid
+        with file.path.open("rb") as source:
+            dataset = read_partial(source, lambda tag, _vr, _length: tag > _SOP_INSTANCE_UID)
+            sop_class_uid = str(dataset.get("SOPClassUID") or "")
+            sop_instance_uid = str(dataset.get("SOPInstanceUID") or "")
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001  (pydicom raises anything; whoever takes the object judges it)
+        return file
     return dataclasses.replace(
-        file, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid
+        file,
+        sop_class_uid=sop_class_uid if _is_uid(sop_class_uid) else file.sop_class_uid,
+        sop_instance_uid=sop_instance_uid if _is_uid(sop_instance_uid) else file.sop_instance_uid,
     )
+
+
+def _is_uid(text: str) -> bool:
+    return len(text) <= _MAX_UID_CHARACTERS and _UID.fullmatch(text) is not None

@@ -10,7 +10,14 @@ from dicomanon_node.cli.send import echo, send
 from dicomanon_node.cli.serve import serve
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InOrder(click.Group):
+    """Lists commands in the order in which people come to need them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dicomanon_node.__version__, prog_name="dicomanon-node")
 def main() -> None:
     """Receive DICOM objects, de-identify them on receipt, write and forward them.
@@ -20,5 +27,5 @@ def main() -> None:
     """
 
 
-for _command in (serve, check, schema, send, echo, deidentify, queue):
+for _command in (serve, check, send, echo, deidentify, queue, schema):
     main.add_command(_command)

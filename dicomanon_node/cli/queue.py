@@ -1,54 +1,81 @@
 """`queue`: what waits for each destination, what failed, and what to do about it."""
 
+import functools
 import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dicomanon_node.cli.common import config_options, load_config
+from dicomanon_node.cli.common import (
+    EXIT_NOT_ALL,
+    EXIT_USAGE,
+    UNUSABLE,
+    config_options,
+    counted,
+    load_config,
+    reports_config_errors,
+)
 from dicomanon_node.config import Config
 from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
 
-_LISTED = 1_000_000
+
+def _reports_spool_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's callbacks are untyped)
+        try:
+            return command(*args, **kwargs)
+        except OSError as error:
+            click.secho(f"The spool cannot be used: {error.strerror}", fg="red", err=True)
+            click.echo(
+                "It belongs to the node: run this as the node's user, on its machine.", err=True
+            )
+            sys.exit(EXIT_NOT_ALL)
+
+    return wrapped
 
 
 @click.group()
 def queue() -> None:
-    """List, retry and drop what waits for destinations."""
+    """Look after what waits for destinations.
+
+    The node need not run; while it does, changes take effect at once.
+    """
 
 
 @queue.command("list")
-@click.option("--destination", help="Only this one.")
-@click.option("--failed", is_flag=True, help="Name each failed object and why.")
+@click.option("--destination", metavar="NAME", help="Only this one.")
+@click.option("--failed", is_flag=True, help="Name each failed object and why it failed.")
 @config_options
+@reports_config_errors(UNUSABLE)
+@_reports_spool_errors
 def list_(
     destination: str | None, failed: bool, config_dir: Path, overrides: tuple[str, ...]
 ) -> None:
     """Count what waits and what failed, for each destination."""
-    config = load_config(config_dir, overrides)
-    queues = _queues(config, destination)
+    queues = _queues(load_config(config_dir, overrides), destination)
     if not queues:
-        click.echo("No destination is configured: objects are written to the outgoing directory.")
-        return
-    width = max(len(found.destination) for found in queues)
+        click.echo("No destination is configured: nothing is forwarded.")
+    width = max((len(found.destination) for found in queues), default=0)
     for found in queues:
-        oldest, waiting_count = found.waiting(1)
-        age = f", oldest {_age(oldest[0])}" if oldest else ""
-        failures = found.failed()
+        oldest, waiting_count, failures = _looked_at(found)
+        age = f", the oldest for {_age(oldest[0])}" if oldest else ""
         click.echo(
-            f"{found.destination:<{width}}  {waiting_count} waiting{age}, {len(failures)} failed"
+            f"{found.destination:<{width}}  {waiting_count} waiting{age}; {len(failures)} failed"
         )
-        if failed:
-            for entry, failure in failures:
-                click.echo(f"  {entry.name}  {_why(failure)}")
+        for entry, failure in failures if failed else ():
+            click.echo(f"  {entry.name}  {_why(failure)}")
 
 
 @queue.command()
-@click.argument("names", nargs=-1)
-@click.option("--destination", required=True, help="Whose failed objects.")
+@click.argument("names", metavar="NAME...", nargs=-1)
+@click.option("--destination", metavar="NAME", required=True, help="Whose failed objects.")
 @click.option("--all", "takes_all", is_flag=True, help="All that failed.")
 @config_options
+@reports_config_errors(UNUSABLE)
+@_reports_spool_errors
 def retry(
     names: tuple[str, ...],
     destination: str,
@@ -56,21 +83,25 @@ def retry(
     config_dir: Path,
     overrides: tuple[str, ...],
 ) -> None:
-    """Put failed objects (by NAME as `queue list --failed` shows it) back into the queue."""
-    config = load_config(config_dir, overrides)
-    (found,) = _queues(config, destination)
+    """Send failed objects again.
+
+    NAME is what `queue list --failed` shows.
+    """
+    (found,) = _queues(load_config(config_dir, overrides), destination)
     entries = _chosen(found, names, takes_all=takes_all)
     for entry in entries:
         found.retry(entry)
-    click.echo(f"{len(entries)} back in the queue of {found.destination}")
+    click.echo(f"{counted(len(entries), 'object')} back in the queue of {found.destination}")
 
 
 @queue.command()
-@click.argument("names", nargs=-1)
-@click.option("--destination", required=True, help="Whose failed objects.")
+@click.argument("names", metavar="NAME...", nargs=-1)
+@click.option("--destination", metavar="NAME", required=True, help="Whose failed objects.")
 @click.option("--all", "takes_all", is_flag=True, help="All that failed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_options
+@reports_config_errors(UNUSABLE)
+@_reports_spool_errors
 def drop(
     names: tuple[str, ...],
     destination: str,
@@ -79,40 +110,59 @@ def drop(
     config_dir: Path,
     overrides: tuple[str, ...],
 ) -> None:
-    """Delete failed objects undelivered. Their files in the outgoing directory stay."""
-    config = load_config(config_dir, overrides)
-    (found,) = _queues(config, destination)
+    """Delete failed objects.
+
+    NAME is what `queue list --failed` shows. The destination never gets them. Their files
+    in the outgoing directory stay.
+    """
+    (found,) = _queues(load_config(config_dir, overrides), destination)
     entries = _chosen(found, names, takes_all=takes_all)
-    if not yes:
+    if entries and not yes:
         click.confirm(
-            f"Delete {len(entries)} objects that {found.destination} never got?", abort=True
+            f"Delete {counted(len(entries), 'object')} that {found.destination} never got?",
+            abort=True,
         )
     for entry in entries:
         found.drop(entry)
-    click.echo(f"{len(entries)} dropped")
+    click.echo(f"{counted(len(entries), 'object')} dropped")
 
 
 def _queues(config: Config, destination: str | None) -> list[QueueDirectory]:
     names = [found.name for found in config.node.destinations]
     if destination is not None:
         if destination not in names:
-            click.echo(f"No destination of this name. Configured: {', '.join(names)}", err=True)
-            sys.exit(2)
+            listed = f"configured: {', '.join(names)}" if names else "none is configured"
+            click.echo(f"There is no destination of this name; {listed}", err=True)
+            sys.exit(EXIT_USAGE)
         names = [destination]
     return [QueueDirectory(config.node.storage.spool, name) for name in names]
 
 
+def _looked_at(
+    found: QueueDirectory,
+) -> tuple[list[Entry], int, Sequence[tuple[Entry, Failure]]]:
+    try:
+        return *found.waiting(1), found.failed()
+    except FileNotFoundError:  # the node has not been started with this destination yet
+        return [], 0, ()
+
+
 def _chosen(found: QueueDirectory, names: tuple[str, ...], *, takes_all: bool) -> list[Entry]:
-    failed = {entry.name: entry for entry, _ in found.failed()}
+    if bool(names) == takes_all:
+        raise click.UsageError(
+            "Name objects as `dicomanon-node queue list --failed` shows them, or give --all."
+        )
+    failed = {entry.name: entry for entry, _ in _looked_at(found)[2]}
     if takes_all:
         return list(failed.values())
     missing = [name for name in names if name not in failed]
-    if missing or not names:
+    if missing:
         click.echo(
-            "Name failed objects as `dicomanon-node queue list --failed` shows them, or --all.",
+            f"{counted(len(missing), 'object')} of {len(names)} not among the failed ones of"
+            f" {found.destination}; nothing was done",
             err=True,
         )
-        sys.exit(2)
+        sys.exit(EXIT_NOT_ALL)
     return [failed[name] for name in names]
 
 
@@ -125,6 +175,6 @@ def _age(entry: Entry) -> str:
 
 
 def _why(failure: Failure) -> str:
-    status = f" {failure.status:04X}H" if failure.status is not None else ""
-    when = f" at {failure.time:%Y-%m-%d %H:%M:%SZ}" if failure.time else ""
-    return f"{failure.reason}{status} after {failure.attempts} attempts{when}"
+    status = f" ({failure.status:04X}H)" if failure.status is not None else ""
+    when = f", {failure.time:%Y-%m-%d %H:%M:%S}Z" if failure.time else ""
+    return f"{failure.reason}{status} at attempt {failure.attempts}{when}"

@@ -1,194 +1,205 @@
 """`send` and `echo`: an SCU of our own, so that nobody needs another one to try the node."""
 
-import re
 import sys
 import time
-from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import click
 
-from dicomanon_node.cli.common import config_options, load_config, printable
-from dicomanon_node.cli.files import open_dicom, walk
+from dicomanon_node.cli.common import (
+    EXIT_INTERRUPTED,
+    EXIT_NOT_ALL,
+    UNUSABLE,
+    config_options,
+    keep_quiet,
+    printable,
+    reports_config_errors,
+)
+from dicomanon_node.cli.files import Found, UnusableError, walk
+from dicomanon_node.cli.progress import Progress
+from dicomanon_node.cli.target import Target, explain, resolve, target_options
 from dicomanon_node.errors import NodeError
-from dicomanon_node.network.failures import AssociationError, ContextNotAcceptedError
+from dicomanon_node.network.failures import (
+    AssociationError,
+    NotSendableError,
+)
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import Context, contexts_for
 from dicomanon_node.network.requestor import Requestor
 
-_VERIFICATION = "1.2.840.10008.1.1"
-_IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
-_TARGET = re.compile(r"(?P<ae>[^@]{1,16})@(?P<host>[^@]+):(?P<port>\d{1,5})\Z")
-_BATCH = 64
-_MAX_PORT = 65535
-_ANY = ("0.0.0.0", "::", "")  # noqa: S104  (compared, not bound)
+_VERIFICATION: Final = "1.2.840.10008.1.1"
+_IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+# Files an association is negotiated for: their presentation contexts always fit (128).
+_BATCH: Final = 100
 
-
-class Target(click.ParamType[tuple[str, str, int]]):
-    """AETITLE@HOST:PORT."""
-
-    name = "AETITLE@HOST:PORT"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str, int]:
-        """Parse the text."""
-        match = _TARGET.match(str(value))
-        if match is None or not 0 < int(match["port"]) <= _MAX_PORT:
-            self.fail("expected AETITLE@HOST:PORT, such as DICOMANON@127.0.0.1:11112", param, ctx)
-        return match["ae"], match["host"], int(match["port"])
-
-
-def _target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option(
-        "--from",
-        "calling_aet",
-        default="DICOMANON-SCU",
-        show_default=True,
-        metavar="AETITLE",
-        help="Our AE title towards the target.",
-    )(command)
-    return click.option(
-        "--to",
-        "target",
-        type=Target(),
-        help="Where to send.  [default: the node of --config, on this machine]",
-    )(command)
-
-
-def _resolve(
-    target: tuple[str, str, int] | None, config_dir: Path, overrides: tuple[str, ...]
-) -> tuple[str, str, int]:
-    if target is not None:
-        return target
-    listener = load_config(config_dir, overrides).node.listener
-    host = "127.0.0.1" if listener.host in _ANY else listener.host
-    return listener.ae_title, host, listener.port
+_WORDS: Final = {
+    "sop-class-not-accepted": "its SOP class is not accepted there",
+    "transfer-syntax-not-accepted": "its transfer syntax is not accepted there",
+    "context-not-accepted": "it is not accepted there",
+    "odd-dataset": "its data set is of odd length, which DICOM forbids",
+}
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@_target_options
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True),
+)
+@target_options
 @config_options
+@reports_config_errors(UNUSABLE)
 def send(
     files: tuple[Path, ...],
-    target: tuple[str, str, int] | None,
+    target: Target | None,
     calling_aet: str,
     config_dir: Path,
     overrides: tuple[str, ...],
 ) -> None:
-    """Send DICOM FILES (and all files in folders) by C-STORE, as they are.
+    """Send DICOM files, and all files in folders, by C-STORE.
 
-    Without --to they go to the node of --config on this machine. The exit code is 1 if
-    any file was not accepted.
+    They go out as they are: nothing is de-identified before it is sent. Without --to they
+    go to the node of --config on this machine. Files that are not DICOM are skipped and
+    named.
+
+    The exit code is 0 if all DICOM files were accepted (0000H), 1 if one was not, or if
+    there was none.
     """
-    ae_title, host, port = _resolve(target, config_dir, overrides)
-    sender = _Sender(calling_aet, ae_title, host, port)
-    batch: list[DicomFile] = []
-    for path in walk(files):
-        file, reason = open_dicom(path)
-        if file is None:
-            sender.skip(path, reason)
-            continue
-        batch.append(file)
-        if len(batch) == _BATCH:
-            sender.send(batch)
-            batch = []
-    sender.send(batch)
-    sys.exit(sender.report())
+    keep_quiet()
+    sender = _Sender(calling_aet, resolve(target, config_dir, overrides))
+    try:
+        with Progress("Sending", lambda: sum(1 for _ in walk(files))) as progress:
+            sender.run(files, progress)
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted: {sender.summary()} so far", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except AssociationError as error:
+        click.secho(f"{sender.target}: {explain(error)}", fg="red", err=True)
+        if sender.sent_count:
+            click.echo(f"{sender.summary()}; the rest was not sent", err=True)
+        sys.exit(EXIT_NOT_ALL)
+    click.echo(sender.summary())
+    sys.exit(EXIT_NOT_ALL if sender.failed_count or not sender.sent_count else 0)
 
 
 class _Sender:
     """Sends batches and counts; an association is made anew for each batch."""
 
-    def __init__(self, calling_aet: str, called_aet: str, host: str, port: int) -> None:
-        self._calling_aet, self._called_aet = calling_aet, called_aet
-        self._host, self._port = host, port
-        self._sent_count = self._failed_count = self._skipped_count = 0
+    def __init__(self, calling_aet: str, target: Target) -> None:
+        self.target = target
+        self.sent_count = self.failed_count = self.skipped_count = 0
+        self._calling_aet = calling_aet
         self._sent_bytes = 0
         self._started = time.monotonic()
 
-    def skip(self, path: Path, reason: str) -> None:
-        self._skipped_count += 1
-        click.echo(f"skipped  {printable(str(path))}: {reason}", err=True)
+    def run(self, paths: tuple[Path, ...], progress: Progress) -> None:
+        """Send all.
 
-    def send(self, files: list[DicomFile]) -> None:
-        if not files:
-            return
-        requestor = Requestor(
-            self._host,
-            self._port,
-            calling_aet=self._calling_aet,
-            called_aet=self._called_aet,
-            contexts=contexts_for(files),
+        Raises:
+            AssociationError: There is nobody to send to.
+        """
+        self._progress = progress
+        found = walk(paths)
+        while batch := list(islice(found, _BATCH)):
+            pending = [file for entry in batch if (file := self._open(entry)) is not None]
+            while pending:
+                self._send(pending)
+
+    def summary(self) -> str:
+        """What was done, in a line."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        return (
+            f"{self.sent_count} sent, {self.failed_count} failed,"
+            f" {self.skipped_count} skipped; {self._sent_bytes / 1e6:.1f} MB in {seconds:.1f} s"
         )
-        pending = list(files)
+
+    def _open(self, found: Found) -> DicomFile | None:
         try:
-            with requestor:
-                while pending:
-                    self._send_one(requestor, pending[0])
-                    pending.pop(0)
-        except AssociationError as error:
-            for file in pending:
-                self._fail(file, error.code)
-            if requestor.contexts and error.code == "connection-failed":
-                click.secho(
-                    f"Nobody answers at {self._host} port {self._port}."
-                    " Is the node running? (dicomanon-node serve)",
-                    fg="red",
-                    err=True,
-                )
-                sys.exit(1)
+            return found.open()
+        except UnusableError as error:
+            if error.is_dicom:
+                self._fail(found.path, str(error))
+            else:
+                self.skipped_count += 1
+                self._progress.tell(f"skipped  {printable(str(found.path))}: {error}")
+                self._progress.step()
+            return None
+
+    def _send(self, pending: list[DicomFile]) -> None:
+        """Send files in one association, as far as it goes; what was tried is taken off.
+
+        Raises:
+            AssociationError: There is none.
+        """
+        with Requestor(
+            self.target.host,
+            self.target.port,
+            calling_aet=self._calling_aet,
+            called_aet=self.target.ae_title,
+            contexts=contexts_for(pending),
+        ) as requestor:
+            # What breaks the association fails; the others get one of their own.
+            while pending and requestor.is_established:
+                self._send_one(requestor, pending.pop(0))
 
     def _send_one(self, requestor: Requestor, file: DicomFile) -> None:
         try:
             response = requestor.store(file)
-        except ContextNotAcceptedError as error:
-            self._fail(file, error.code)
+        except NotSendableError as error:
+            self._fail(file.path, _WORDS.get(error.code, error.code))
+            return
+        except AssociationError as error:
+            self._fail(file.path, f"the association ended: {error}")
+            return
+        except OSError as error:
+            self._fail(file.path, f"cannot be read: {error.strerror}")
             return
         if response.status == 0:
-            self._sent_count += 1
+            self.sent_count += 1
             self._sent_bytes += file.dataset_bytes
+            self._progress.step()
             return
-        comment = f" ({printable(response.comment)})" if response.comment else ""
-        self._fail(file, f"answered {response.status:04X}H{comment}")
+        comment = f"{printable(response.comment)} " if response.comment else ""
+        self._fail(file.path, f"{comment}({response.status:04X}H)")
 
-    def _fail(self, file: DicomFile, why: str) -> None:
-        self._failed_count += 1
-        click.echo(f"failed   {printable(str(file.path))}: {why}", err=True)
-
-    def report(self) -> int:
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        click.echo(
-            f"{self._sent_count} sent, {self._failed_count} failed, {self._skipped_count} skipped;"
-            f" {self._sent_bytes / 1e6:.1f} MB in {seconds:.1f} s"
-        )
-        return 1 if self._failed_count or not self._sent_count else 0
+    def _fail(self, path: Path, why: str) -> None:
+        self.failed_count += 1
+        self._progress.tell(f"failed   {printable(str(path))}: {why}")
+        self._progress.step()
 
 
 @click.command()
-@_target_options
+@target_options
 @config_options
+@reports_config_errors(UNUSABLE)
 def echo(
-    target: tuple[str, str, int] | None,
+    target: Target | None,
     calling_aet: str,
     config_dir: Path,
     overrides: tuple[str, ...],
 ) -> None:
-    """Send a C-ECHO; the exit code is 0 if it was answered 0000H."""
-    ae_title, host, port = _resolve(target, config_dir, overrides)
+    """Ask a node whether it is there (C-ECHO).
+
+    The exit code is 0 if it answers 0000H, and 1 if it does not.
+    """
+    target = resolve(target, config_dir, overrides)
     context = Context(_VERIFICATION, (_IMPLICIT_VR_LITTLE_ENDIAN,))
     started = time.monotonic()
     try:
         with Requestor(
-            host, port, calling_aet=calling_aet, called_aet=ae_title, contexts=(context,)
+            target.host,
+            target.port,
+            calling_aet=calling_aet,
+            called_aet=target.ae_title,
+            contexts=(context,),
         ) as requestor:
             status = requestor.echo()
     except NodeError as error:
-        click.echo(f"{ae_title}@{host}:{port}: {error}", err=True)
-        sys.exit(1)
-    click.echo(
-        f"{ae_title}@{host}:{port}: {status:04X}H in {(time.monotonic() - started) * 1e3:.0f} ms"
-    )
-    sys.exit(0 if status == 0 else 1)
+        click.secho(f"{target}: {explain(error)}", fg="red", err=True)
+        sys.exit(EXIT_NOT_ALL)
+    click.echo(f"{target}: {status:04X}H in {(time.monotonic() - started) * 1e3:.0f} ms")
+    sys.exit(0 if status == 0 else EXIT_NOT_ALL)

@@ -5,95 +5,74 @@ from pathlib import Path
 
 import click
 
-from dicomanon_node.cli.common import config_options, load_config, reports_config_errors
+from dicomanon_node.cli.common import (
+    EXIT_NOT_ALL,
+    config_options,
+    load_config,
+    reports_config_errors,
+)
+from dicomanon_node.cli.welcome import tell_started
 from dicomanon_node.config import Config
+from dicomanon_node.errors import ConfigError
 from dicomanon_node.node import build
-from dicomanon_node.node.supervisor import Started, Supervisor
+from dicomanon_node.node.supervisor import StartError, Supervisor
 from dicomanon_node.ops import library_logs, logs, uncaught
-
-_LOOPBACK = "127.0.0.1"
-_ANY = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 
 
 @click.command()
 @config_options
-@reports_config_errors
+@reports_config_errors("The node cannot start:")
 def serve(config_dir: Path, overrides: tuple[str, ...]) -> None:
-    """Run the node in the foreground; SIGTERM or Ctrl-C ends it cleanly.
+    """Run the node in the foreground.
 
-    Log lines go to standard output: JSON, or readable text on a terminal.
+    It accepts associations once it has logged node.ready. Log lines go to standard output:
+    readable text on a terminal, JSON elsewhere.
+
+    SIGTERM, Ctrl-C or a closed terminal ends it: no new associations, open ones may go on
+    for 20 seconds. A second one ends it at once. What was answered 0000H is safe in any
+    case.
+
+    The exit code is 0 after an orderly end, 1 if something went wrong, 2 if the
+    configuration cannot be used.
     """
+    try:
+        exit_code = _run(config_dir, overrides)
+    except ConfigError as error:
+        if not sys.stdout.isatty():  # there the text below says it
+            _log_problems(error)
+        raise
+    except StartError as error:
+        click.secho(f"The node cannot start: {error}. The log says more.", fg="red", err=True)
+        exit_code = EXIT_NOT_ALL
+    sys.exit(exit_code)
+
+
+def _run(config_dir: Path, overrides: tuple[str, ...]) -> int:
+    logs.configure(stream=sys.stdout)  # until the configuration says how
     config = load_config(config_dir, overrides)
-    node = config.node
+    _configure_logs(config)
+    return Supervisor(config, lambda started: tell_started(config, config_dir, started)).run()
+
+
+def _log_problems(error: ConfigError) -> None:
+    for problem in error.problems:
+        logs.get().event(
+            "node.config_error", file=problem.file, path=problem.path, message=problem.message
+        )
+
+
+def _configure_logs(config: Config) -> None:
+    log = config.node.log
     logs.configure(
-        format=node.log.format,
-        level=node.log.level,
+        format=log.format,
+        level=log.level,
         stream=sys.stdout,
         studies=config.rules.studies,
         destinations=build.destination_names(config),
     )
     library_logs.install()
     uncaught.install()
-    log = logs.get()
     for warning in config.rules.warnings:
-        log.event(
+        logs.get().event(
             "node.config_warning", file=warning.file, path=warning.path, message=warning.message
         )
-    supervisor = Supervisor(config, lambda started: _tell(config, config_dir, started))
-    sys.exit(supervisor.run())
-
-
-def _tell(config: Config, config_dir: Path, started: Started) -> None:
-    # For a person: at the first start, and whenever a terminal shows standard error.
-    if not (started.has_new_key or sys.stderr.isatty()):
-        return
-    node = config.node
-    host = _LOOPBACK if started.host in _ANY else started.host
-    where = "every address of this machine" if started.host in _ANY else started.host
-    title = node.listener.ae_title
-    lines = [
-        "",
-        f"dicomanon_node is ready: AE title {title}, port {started.port}, {where}.",
-        "",
-        "What happens to an object:",
-        "  routed by its StationName to a study (stations.json, studies.json),",
-        "  de-identified while it is received,",
-    ]
-    if node.storage.outgoing is not None:
-        lines.append(f"  written to {_relative(node.storage.outgoing)}/{node.storage.layout}")
-    lines += [f"  forwarded to {found.name}," for found in node.destinations]
-    lines += [
-        "  and only then answered 0000H. The original is never written anywhere.",
-        "",
-    ]
-    if not node.peers:
-        lines.append("Every sender is accepted: list [[peers]] in node.toml to narrow that.")
-    if started.has_new_key:
-        lines.append(
-            f"A secret key was made: {_relative(node.secrets.key_file)} (mode 0600)."
-            " Keep a copy: pseudonyms and UIDs depend on it."
-        )
-    option = "" if config_dir == Path("config") else f" --config {config_dir}"
-    target = f"{node.listener.ae_title}@{host}:{started.port}"
-    lines += [
-        "",
-        "Try it from another terminal:",
-        f"  {_program()} send{option} --to {target} FILE...",
-        "",
-    ]
-    click.echo("\n".join(lines), err=True)
-
-
-def _program() -> str:
-    # As the user can type it: the script beside the interpreter, unless it is on PATH.
-    script = Path(sys.argv[0])
-    if script.name == "__main__.py":
-        return "dicomanon-node"
-    return _relative(script)
-
-
-def _relative(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

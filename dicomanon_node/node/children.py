@@ -3,28 +3,49 @@
 A child lives no longer than its supervisor: it holds the reading end of a pipe
 that nobody writes to, and the pipe's end of file is the supervisor's death, however
 it died. So a killed node leaves nobody behind who holds the port.
+
+What a terminal or a service manager sends to the whole group means nothing to a
+child, but for SIGTERM: asked to end once or many times, it ends what it is at. Only
+`ABORT`, which the supervisor alone sends, cuts that short.
 """
 
-import gc
+import logging
 import os
+import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn, Protocol
 
 from dicomanon_node.ops import logs
 
-# A child that dies again and again is started again later and later.
-_FIRST_RETRY_S, _LAST_RETRY_S = 1.0, 30.0
-# It has settled when it lived that long.
-_SETTLED_S = 60.0
+STOP: Final = signal.SIGTERM
+"""End what is under way, begin nothing."""
 
-_EXIT_INTERNAL = 70  # EX_SOFTWARE
-EXIT_ORPHANED = 71
+ABORT: Final = signal.SIGUSR1
+"""End now."""
+
+EXIT_INTERNAL: Final = 70  # EX_SOFTWARE
+EXIT_ORPHANED: Final = 71
+
+# A child that dies again and again is started again later and later.
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 5.0
+# It has settled when it lived that long.
+_SETTLED_S = 30.0
+
+# Handled anew in a child before any of them can reach it.
+_SIGNALS = frozenset({STOP, ABORT, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 
 Ready = Callable[[], None]
+
+
+class Closeable(Protocol):
+    """Something of the supervisor's that a child closes in its own process."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 @dataclass(slots=True)
@@ -39,6 +60,7 @@ class Child:
         retry_s: How long to wait before the next start, seconds.
         restart_at: When to start it again, monotonic seconds; None if it runs.
         last_pid: Process number of the one that ended last.
+        exit_code: How that one ended; None if none has.
         ready_fd: Reading end of the pipe in which the process says that it works, or -1.
     """
 
@@ -49,6 +71,7 @@ class Child:
     retry_s: float = _FIRST_RETRY_S
     restart_at: float | None = None
     last_pid: int = 0
+    exit_code: int | None = None
     ready_fd: int = -1
 
     @property
@@ -56,80 +79,122 @@ class Child:
         """Whether there is a process."""
         return self.pid != 0
 
-    def start(self, lifeline: tuple[int, int]) -> None:
+    def start(self, lifeline: tuple[int, int], private: Sequence[Closeable] = ()) -> None:
         """Fork the process. The caller has no threads.
 
         Args:
             lifeline: Reading and writing end of the pipe that tells of our death.
+            private: What the process must not keep.
+
+        Raises:
+            OSError: There are not enough descriptors, processes or memory.
         """
-        ready_read, ready_write = os.pipe()
-        gc.collect()
-        gc.freeze()  # what exists now is shared with the child, page by page, until touched
-        pid = os.fork()
-        if pid == 0:
-            os.close(ready_read)
-            os.close(lifeline[1])
-            _run_child(self, lifeline[0], ready_write)
-        os.close(ready_write)
-        self.pid, self.started, self.restart_at, self.ready_fd = (
-            pid,
-            time.monotonic(),
-            None,
-            ready_read,
-        )
+        ready = os.pipe()
+        # No signal may find the child with the supervisor's handlers.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _run_child(self, lifeline, ready, private, mask)
+        except OSError:
+            os.close(ready[0])
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(ready[1])
+        self.pid, self.started, self.restart_at = pid, time.monotonic(), None
+        self.ready_fd = ready[0]
         logs.get().event("process.started", role=self.role, pid=pid)
 
-    def wait_ready(self) -> bool:
-        """Wait until the process works; False if it ended instead."""
-        try:
-            return os.read(self.ready_fd, 1) == b"1"
-        finally:
-            os.close(self.ready_fd)
-            self.ready_fd = -1
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until the process says that it works; False if it did not, or has ended."""
+        poller = select.poll()
+        poller.register(self.ready_fd, select.POLLIN)
+        return bool(poller.poll(timeout_s * 1000)) and os.read(self.ready_fd, 1) == b"1"
 
     def signal(self, number: int) -> None:
         """Send a signal, if there is a process."""
         if self.pid:
             os.kill(self.pid, number)
 
-    def ended(self, exit_code: int, now: float, *, is_expected: bool) -> None:
-        """The process has been waited for."""
+    def close(self) -> None:
+        """Close the pipe in which the process says that it works."""
+        if self.ready_fd >= 0:
+            os.close(self.ready_fd)
+            self.ready_fd = -1
+
+    def reap(self, now: float, *, is_expected: bool) -> bool:
+        """Take note if the process has ended.
+
+        Args:
+            now: Monotonic seconds.
+            is_expected: We asked it to. Otherwise it is to be started again.
+
+        Returns:
+            Whether it has ended.
+        """
+        if not self.pid:
+            return False
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return False
+        self._ended(os.waitstatus_to_exitcode(status), now, is_expected=is_expected)
+        return True
+
+    def postpone(self, now: float) -> None:
+        """It could not be started, or has died: try again, later each time."""
+        if self.started and now - self.started > _SETTLED_S:
+            self.retry_s = _FIRST_RETRY_S
+        self.restart_at = now + self.retry_s
+        self.retry_s = min(self.retry_s * 2, _LAST_RETRY_S)
+
+    def _ended(self, exit_code: int, now: float, *, is_expected: bool) -> None:
         keys: dict[str, object] = {
             "role": self.role,
             "pid": self.pid,
             "exit_code": exit_code,
-            "seconds": round(now - self.started, 3),
+            "seconds": now - self.started,
         }
-        self.pid, self.last_pid = 0, self.pid
-        if self.ready_fd >= 0:
-            os.close(self.ready_fd)
-            self.ready_fd = -1
-        if is_expected:
+        self.pid, self.last_pid, self.exit_code = 0, self.pid, exit_code
+        self.close()
+        if not is_expected:
+            self.postpone(now)
+        if is_expected or not exit_code:  # it only ends so if somebody has asked it to
             logs.get().event("process.exited", **keys)
-            return
-        if now - self.started > _SETTLED_S:
-            self.retry_s = _FIRST_RETRY_S
-        self.restart_at = now + self.retry_s
-        logs.get().event("process.died", **keys, retry_s=self.retry_s)
-        self.retry_s = min(self.retry_s * 2, _LAST_RETRY_S)
+        else:
+            logs.get().event("process.died", **keys, retry_s=(self.restart_at or now) - now)
 
 
-def _run_child(child: Child, lifeline: int, ready: int) -> NoReturn:
-    code = _EXIT_INTERNAL
+def _run_child(
+    child: Child,
+    lifeline: tuple[int, int],
+    ready: tuple[int, int],
+    private: Sequence[Closeable],
+    mask: "set[int | signal.Signals]",
+) -> NoReturn:
+    code = EXIT_INTERNAL
     try:
+        os.close(lifeline[1])
+        os.close(ready[0])
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGHUP):
+        # Until its main handles them, being told to end ends it: it has begun nothing.
+        for number in (STOP, ABORT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        # Ctrl-C on a terminal goes to the whole group: the supervisor decides what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=_watch_lifeline, args=(lifeline,), daemon=True).start()
-        child.main(lambda: _tell(ready))
+        # A terminal sends these to the whole group: the supervisor decides what they mean.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        for own in private:
+            own.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        threading.Thread(target=_watch_lifeline, args=(lifeline[0],), daemon=True).start()
+        child.main(lambda: _tell(ready[1]))
         code = 0
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else _EXIT_INTERNAL
+        code = error.code if isinstance(error.code, int) else EXIT_INTERNAL
     except BaseException as error:  # noqa: BLE001  (a forked child must not return into its parent)
         logs.get().event("internal.error", where=child.role, error=error)
     finally:
+        logging.shutdown()  # what was counted of the libraries' messages
         # No interpreter shutdown: daemon threads may sit in the middle of an association.
         os._exit(code)
 

@@ -2,18 +2,21 @@
 
 import signal
 import socket
-import threading
 import time
+from typing import Final
 
 from dicomanon_node.config import Config
 from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
 from dicomanon_node.node import build
-from dicomanon_node.node.children import Ready
+from dicomanon_node.node.children import ABORT, STOP, Ready
 from dicomanon_node.ops import logs
 
-# How long associations may go on after SIGTERM, seconds.
-DRAIN_S = 20.0
+DRAIN_S: Final = 20.0
+"""How long associations may go on after `STOP`, seconds."""
+
+ABORT_S: Final = 1.0
+"""How long they may take to end once they are aborted, seconds."""
 
 
 class LoggingObserver:
@@ -45,7 +48,7 @@ class LoggingObserver:
             stored=association.stored_count,
             refused=association.refused_count,
             bytes=association.received_bytes,
-            ms=round((time.monotonic() - association.opened) * 1000, 3),
+            ms=(time.monotonic() - association.opened) * 1000,
         )
 
     def unassociated(self, peer_address: str, how: Ending) -> None:
@@ -65,28 +68,29 @@ class LoggingObserver:
 def receive(
     config: Config, service: StorageService, listening: socket.socket, ready: Ready
 ) -> None:
-    """Serve associations until SIGTERM, then let open ones end; a second SIGTERM aborts them.
+    """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
     Args:
         config: The configuration.
         service: Where instances go.
-        listening: The socket all receivers share.
+        listening: The socket all receivers share; this process's own copy is closed.
         ready: To be called when associations are accepted.
     """
     listener = Listener(build.listener_settings(config), service, LoggingObserver())
-    is_asked_twice = threading.Event()
 
     def stop(_number: int, _frame: object) -> None:
-        if stop_requested.is_set():
-            is_asked_twice.set()
-            listener.abort_all()
-        stop_requested.set()
         listener.stop_accepting()
 
-    stop_requested = threading.Event()
-    signal.signal(signal.SIGTERM, stop)
-    ready()
-    listener.serve(listening)
-    if not is_asked_twice.is_set() and not listener.wait_idle(DRAIN_S):
+    def abort(_number: int, _frame: object) -> None:
+        listener.stop_accepting()
         listener.abort_all()
-        listener.wait_idle(1.0)
+
+    signal.signal(STOP, stop)
+    signal.signal(ABORT, abort)
+    # Who connects after the end is refused at once and goes elsewhere, or comes again.
+    with listening:
+        ready()
+        listener.serve(listening)
+    if not listener.wait_idle(DRAIN_S):
+        listener.abort_all()
+        listener.wait_idle(ABORT_S)

@@ -1,12 +1,9 @@
 """Forwarding to DCMTK's storescp as shipped, and to Orthanc."""
 
 import contextlib
-import json
 import shutil
-import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +16,11 @@ from support_delivery import (
     SpoolFolders,
     encoded_dataset,
     free_port,
-    is_listening,
     rng,
     storescp,
     wait_until,
 )
+from support_orthanc import orthanc
 
 from dicomanon_node.config.model import DicomDestination
 from dicomanon_node.delivery.courier import Courier
@@ -163,42 +160,6 @@ def test_storescp_that_aborts_in_the_middle_loses_nothing(
     assert arrived == samples.keys()
 
 
-@contextlib.contextmanager
-def orthanc(directory: Path) -> Iterator[tuple[int, int]]:
-    """Orthanc with an empty store; yields its DICOM and HTTP ports."""
-    dicom_port, http_port = free_port(), free_port()
-    configuration = {
-        "StorageDirectory": str(directory / "store"),
-        "IndexDirectory": str(directory / "store"),
-        "DicomAet": "ORTHANC",
-        "DicomPort": dicom_port,
-        "HttpPort": http_port,
-        "RemoteAccessAllowed": False,
-        "UnknownSopClassAccepted": True,
-        "Plugins": [],
-    }
-    directory.mkdir()
-    path = directory / "orthanc.json"
-    path.write_text(json.dumps(configuration))
-    process = subprocess.Popen(
-        [shutil.which("Orthanc") or "Orthanc", str(path)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(lambda: is_listening(dicom_port) and is_listening(http_port), deadline_s=30)
-        yield dicom_port, http_port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def ask(port: int, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-        content: bytes = answer.read()
-        return content
-
-
 def values(path: Path) -> dict[int, object]:
     """Values by tag: Orthanc writes the data set anew and mends wrong VRs."""
     return {int(element.tag): element.value for element in dcmread(path)}
@@ -209,13 +170,13 @@ def values(path: Path) -> dict[int, object]:
 def test_orthanc_stores_every_instance(
     tmp_path: Path, folders: SpoolFolders, samples: dict[str, Path]
 ) -> None:
-    with orthanc(tmp_path / "orthanc") as (dicom_port, http_port):
-        with courier(folders, dicom_port, "ORTHANC"):
+    with orthanc(tmp_path / "orthanc") as pacs:
+        with courier(folders, pacs.dicom_port, "ORTHANC"):
             wait_until(lambda: not folders.names(), deadline_s=30)
         stored = {}
-        for instance in json.loads(ask(http_port, "/instances")):
+        for instance in pacs.instances():
             path = tmp_path / f"{instance}.dcm"
-            path.write_bytes(ask(http_port, f"/instances/{instance}/file"))
+            path.write_bytes(pacs.ask(f"/instances/{instance}/file"))
             stored[str(dcmread(path).SOPInstanceUID)] = path
     assert folders.failed_names() == []
     assert stored.keys() == samples.keys()

@@ -1,0 +1,67 @@
+"""Signals as the supervisor takes them: noted when they come, acted on when it is ready.
+
+Knows no process and decides nothing.
+"""
+
+import contextlib
+import signal
+import socket
+from types import TracebackType
+from typing import Final, Self
+
+# A closed terminal is a request to end as well, unless nohup says that it is not.
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Signals:
+    """While entered, signals are noted, and each of them makes `fileno` readable.
+
+    For the main thread. Leaving restores what was there before.
+
+    Attributes:
+        asked: The requests to end that have come, in order.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[signal.Signals] = []
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._restore = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._restore.callback(signal.set_wakeup_fd, before)
+        for number in _ENDING:
+            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            self._handle(number, lambda got, _frame: self.asked.append(signal.Signals(got)))
+        # A handler, though it does nothing: an ignored signal does not wake.
+        self._handle(signal.SIGCHLD, lambda _number, _frame: None)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._restore.close()
+        self.close()
+
+    def fileno(self) -> int:
+        """Readable when a signal has come since `clear`."""
+        return self._receiver.fileno()
+
+    def clear(self) -> None:
+        """The signals that have come are being looked at."""
+        with contextlib.suppress(BlockingIOError):
+            self._receiver.recv(4096)
+
+    def close(self) -> None:
+        """Close the descriptors; a child does that in its own process."""
+        self._receiver.close()
+        self._sender.close()
+
+    def _handle(self, number: signal.Signals, handler: "signal._HANDLER") -> None:
+        self._restore.callback(signal.signal, number, signal.signal(number, handler))
