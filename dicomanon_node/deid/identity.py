@@ -122,7 +122,7 @@ class Identity:
     def add_uid(self, original: bytes, new: bytes = b"") -> None:
         """Remember a UID that was replaced or removed."""
         original = original.strip(b"\0 ")
-        if original and original != new and not is_standard_uid(original):
+        if b"." in original and original != new and not is_standard_uid(original):
             self.uids.add(original)
 
     def needles(self) -> Needles:

@@ -14,10 +14,10 @@ from dicomanon_node.deid.identity import Identity
 from dicomanon_node.deid.needles import trade_words
 from dicomanon_node.errors import Reason, Refused
 
-# VRs whose bytes are no text but may hold some; those of numbers only do so by chance.
+# VRs whose bytes are no text but may hold some. In those of numbers it is a maker's oddity
+# (UTF-16 as US) or chance, which shorter identifiers meet with.
 _BINARY = frozenset(["OB", "OW", "UN"])
-# In bytes that are no text, shorter identifiers appear by chance.
-_MIN_IN_BINARY = 4
+_MIN_IN_BINARY, _MIN_IN_NUMBERS = 4, 6
 _SPECIFIC_CHARACTER_SET = 0x00080005
 # VRs of numbers and times in characters: what looks like one is one.
 _FIGURES = frozenset(["AS", "DA", "DS", "DT", "IS", "TM"])
@@ -160,7 +160,7 @@ class Guard:
             self.removed_count += 1
             # A value that its object must have is still there.
             return b"\\".join(kept) if any(kept) else dummies.dummy(vr)
-        if vr in _BINARY and self._is_in_binary(raw):
+        if self._is_in_binary(raw, _MIN_IN_BINARY if vr in _BINARY else _MIN_IN_NUMBERS):
             self.removed_count += 1
             return None
         return raw
@@ -182,7 +182,7 @@ class Guard:
         text = raw.decode("latin-1")
         return _without_identifiers(text, self._identity) != text
 
-    def _is_in_binary(self, raw: bytes) -> bool:
+    def _is_in_binary(self, raw: bytes, shortest: int) -> bool:
         needles = self._identity.needles()
         if needles.wide is not None and needles.wide.search(raw.translate(_LOWER, b"\0")):
             return True
@@ -190,8 +190,7 @@ class Guard:
             if _has_uid(data, self._identity):
                 return True
             if needles.text is not None and any(
-                len(match[0]) >= _MIN_IN_BINARY
-                for match in needles.text.finditer(data.decode("latin-1"))
+                len(match[0]) >= shortest for match in needles.text.finditer(data.decode("latin-1"))
             ):
                 return True
         return False

@@ -193,7 +193,8 @@ class _Collected:
         if len(value) < _MIN_NUMBER or value in self.common:
             return
         bare = re.sub(r"[\W_]", "", value)
-        for spelled in {value, bare, bare.lstrip("0")}:
+        # The digits are the number, whatever letters a site puts before them.
+        for spelled in {value, bare, bare.lstrip("0"), *re.findall(r"\d+", value)}:
             is_short = len(spelled) < (shortest if spelled.isdigit() else _MIN_NUMBER)
             if not is_short and (spelled == value or len(spelled) >= _MIN_SURE_DIGITS):
                 self.numbers.add(spelled)

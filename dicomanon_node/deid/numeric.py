@@ -1,5 +1,6 @@
 """Binary and decimal numbers in encoded values (PS3.5 6.2), little endian."""
 
+import math
 from struct import Struct, error, pack
 
 from dicomanon_node.deid.dictionary import MAX_CHARACTERS
@@ -25,7 +26,7 @@ def pack_numbers(vr: str, text: str) -> bytes | None:
     convert = float if vr in _FLOATS else int
     try:
         return b"".join(pack("<" + code, convert(part)) for part in text.split("\\"))
-    except error:
+    except (error, OverflowError):
         raise ValueError("out of range") from None
 
 
@@ -37,6 +38,8 @@ def add_to_numbers(vr: str, raw: bytes, amount: float) -> bytes:
     """
     if vr in ("DS", "IS"):
         return b"\\".join(_add_to_text(vr, part, amount) for part in raw.split(b"\\"))
+    if vr not in _FORMATS:
+        raise ValueError("no number")
     code = Struct("<" + _FORMATS[vr])
     if len(raw) % code.size:
         raise ValueError("not a whole number of values")
@@ -45,7 +48,7 @@ def add_to_numbers(vr: str, raw: bytes, amount: float) -> bytes:
             code.pack(number + (amount if vr in _FLOATS else int(amount)))
             for (number,) in code.iter_unpack(raw)
         )
-    except error:
+    except (error, OverflowError):
         raise ValueError("out of range") from None
 
 
@@ -53,6 +56,8 @@ def _add_to_text(vr: str, part: bytes, amount: float) -> bytes:
     text = part.decode("ascii").strip(" \0")
     if not text:
         return b""
+    if not math.isfinite(float(text)):
+        raise ValueError("not finite")
     # PS3.5 6.2: DS has at most 16 characters; 10 significant digits always fit.
     summed = str(int(text) + int(amount)) if vr == "IS" else f"{float(text) + amount:.10g}"
     if len(summed) > MAX_CHARACTERS[vr]:

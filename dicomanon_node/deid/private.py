@@ -77,29 +77,42 @@ class Span(NamedTuple):
 
 
 def _element(rewriter: "Rewriter", creator: str, element: Span) -> tuple[bytes | None, int]:
-    tag, vr, start, value, stop, end, implicit, depth = element
-    handled = vr
-    if vr == "UN":
-        handled = dictionary.private_vr_of(creator, tag) or ("SQ" if stop is None else "UN")
-    if handled == "SQ" or stop is None or _looks_like_items(rewriter, element):
+    handled = element.vr
+    if handled == "UN":
+        known = dictionary.private_vr_of(creator, element.tag)
+        handled = known or ("SQ" if element.stop is None else "UN")
+    if element.stop is None or _looks_like_items(rewriter, element):
         handled = "SQ"
-        vr = "UN" if vr == "OB" else vr  # whose items are Implicit VR
+    character_set = rewriter.character_set
+    try:
+        return _acted_upon(rewriter, creator, element, handled)
+    except Refused as refused:
+        if refused.reason not in (Reason.UNPARSABLE, Reason.TRUNCATED):
+            raise
+    if element.vr == "OB":
+        # Items that are no data sets, such as fragments: judged like any other blob.
+        rewriter.character_set = character_set
+        return _acted_upon(rewriter, creator, element, "OB")
+    # It is to be kept and cannot be looked into: nobody can say what is in it.
+    raise Refused(Reason.PRIVATE_UNREADABLE, element.tag)
+
+
+def _acted_upon(
+    rewriter: "Rewriter", creator: str, element: Span, handled: str
+) -> tuple[bytes | None, int]:
+    tag, vr, start, value, stop, end, implicit, depth = element
+    if handled == "SQ" and vr == "OB":
+        vr = "UN"  # whose items are Implicit VR
     private_tag = PrivateTag(tag >> 16, creator, tag & 0xFF)
     decision = rewriter.plan.decide_private(private_tag, tag, handled)
+    if decision.verb is Verb.WALK:
+        return rewriter.sequence(tag, vr, start, value, stop, end, implicit, depth)
+    after = rewriter.after(value, vr, stop, end, implicit=implicit)
     if decision.verb is Verb.DROP:
-        return b"", rewriter.after(value, vr, stop, end, implicit=implicit)
-    try:
-        if decision.verb is Verb.WALK:
-            return rewriter.sequence(tag, vr, start, value, stop, end, implicit, depth)
-        after = rewriter.after(value, vr, stop, end, implicit=implicit)
-        new = rewriter.decided(
-            decision, tag, vr, handled, start, value, after, stop is None, implicit, depth
-        )
-    except Refused as refused:
-        if refused.reason in (Reason.UNPARSABLE, Reason.TRUNCATED):
-            # It is to be kept and cannot be looked into: nobody can say what is in it.
-            raise Refused(Reason.PRIVATE_UNREADABLE, tag) from None
-        raise
+        return b"", after
+    new = rewriter.decided(
+        decision, tag, vr, handled, start, value, after, stop is None, implicit, depth
+    )
     return new, after
 
 

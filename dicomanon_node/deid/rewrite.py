@@ -304,7 +304,7 @@ class Rewriter:
         for tag, vr, value, end in leaves(self.buffer, span.value, span.after, implicit=implicit):
             self.forget(tag, vr, self.buffer[value:end])
 
-    def sequence(
+    def sequence(  # noqa: C901  (one loop, kept flat for speed)
         self,
         tag: int,
         vr: str,
@@ -324,9 +324,13 @@ class Rewriter:
         run = pos = value
         while pos < limit:
             item_tag, item_vr, content, length = read_implicit_header(buffer, pos, limit)
-            if item_tag == SEQUENCE_DELIMITATION and is_undefined and not length:
-                stop = pos + 8
-                break
+            if item_tag == SEQUENCE_DELIMITATION and not length:
+                if is_undefined:
+                    stop = pos + 8
+                    break
+                if pos + 8 == limit:  # left over from a length that was undefined once
+                    pos = limit
+                    break
             if item_tag != ITEM or item_vr:
                 raise Refused(Reason.UNPARSABLE, tag)
             self.count(1)
