@@ -25,6 +25,7 @@ from dicomanon_node.errors import Reason, Refused
 
 _ITEM_HEADER = Struct("<HHI").unpack_from
 _MAX_HEADER_BYTES = 12
+_PIXEL_VRS = frozenset({"OB", "OW", "OF", "OD", "UN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,9 @@ class HeaderScanner:
             if not vr:
                 raise Refused(Reason.UNPARSABLE, tag)
             if tag in PIXEL_DATA_TAGS:
+                # What passes unseen has to be pixels: never a sequence, never text.
+                if vr not in _PIXEL_VRS or (vr == "UN" and length == UNDEFINED_LENGTH):
+                    raise Refused(Reason.UNPARSABLE, tag)
                 self.pixel_element = (tag, vr, pos, value, length)
                 self._pos = pos
                 return True

@@ -105,6 +105,8 @@ class Deidentifier:
         if self._plan.is_guarded and leaks.survives(written, identity):
             self._rewriter = self._make_rewriter(self._elements, identity)
             written, names = self._rewrite()
+            if leaks.remains(written, identity):
+                raise Refused(Reason.LEAK_FOUND)
         meta = labels.file_meta(
             names["SOPClassUID"].encode(),
             names["SOPInstanceUID"].encode(),
@@ -156,7 +158,8 @@ class Deidentifier:
         rewriter, buffer = self._rewriter, self._elements.buffer
         for tag, encoded_vr, _, value, end, _ in self._elements.rows:
             vr = encoded_vr if encoded_vr != "UN" else vr_of(tag) or "UN"
-            if tag & 0x10000 or not (vr == "PN" or tag in SOURCE_TAGS or tag in MAKER_TAGS):
+            is_name = vr == "PN" or vr_of(tag) == "PN"
+            if tag & 0x10000 or not (is_name or tag in SOURCE_TAGS or tag in MAKER_TAGS):
                 continue
             decision = self._plan.decide(tag, vr)
             if decision.change is not Change.CLEAN_TEXT:
@@ -198,7 +201,10 @@ class Deidentifier:
     def _labels(self) -> dict[int, bytes]:
         elements, plan, rewriter = self._elements, self._plan, self._rewriter
         implicit = elements.implicit
-        previous = elements.value(labels.DEIDENTIFICATION_METHOD) or b""
+        row = elements.row(labels.DEIDENTIFICATION_METHOD)
+        previous = b""
+        if row is not None and row[1] in ("LO", "UN") and row[4] == row[5]:
+            previous = labels.printable(elements.value(labels.DEIDENTIFICATION_METHOD) or b"")
         if previous and rewriter.guard is not None:
             previous = (
                 rewriter.guard.kept(
@@ -272,7 +278,7 @@ class _Writing:
                     run = start
                 parts.append(next_tag)
                 next_tag = wanted.pop() if wanted else _NO_TAG
-            new = shortcuts.get((tag, vr))
+            new = shortcuts.get((tag, vr)) if stop == end else None
             after = stop
             if new is KEPT or (new and value == end):
                 continue

@@ -28,6 +28,8 @@ LABEL_TAGS = frozenset(
         LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED,
     )
 )
+# ISO 646 has no text below the space; the escape switches character sets (PS3.5 6.1.2.5).
+_FIRST_PRINTABLE, _ESCAPE = 0x20, 0x1B
 _PATIENT_IDENTITY = ((0x00100010, "PN"), (0x00100020, "LO"))
 
 # A UUID-derived UID of our own (PS3.5 B.2), made once; names this implementation.
@@ -61,6 +63,12 @@ def identity_removed_element(plan: "Plan", previous: str, *, implicit: bool) -> 
     is_removed = all(plan.decide(tag, vr).removes for tag, vr in _PATIENT_IDENTITY)
     value = b"YES" if is_removed or previous == "YES" else b"NO"
     return encoding.element(PATIENT_IDENTITY_REMOVED, "CS", value, implicit=implicit)
+
+
+def printable(previous: bytes) -> bytes:
+    """Methods already there, if they are text; b"" where they are something else in disguise."""
+    is_text = all(byte >= _FIRST_PRINTABLE or byte == _ESCAPE for byte in previous.rstrip(b"\0"))
+    return previous if is_text else b""
 
 
 def method_element(

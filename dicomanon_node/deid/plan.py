@@ -14,6 +14,7 @@ from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code, fro
 from dicomanon_node.deid.encoding import element
 from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS
 from dicomanon_node.deid.labels import LABEL_TAGS
+from dicomanon_node.deid.needles import Kind
 from dicomanon_node.deid.pseudonyms import Key, Pseudonyms
 from dicomanon_node.deid.rules import (
     ActionKind,
@@ -73,6 +74,38 @@ _IDENTIFYING_VRS = _TEMPORAL_VRS | {"AE", "PN", "UI", "UR"}
 _MODIFIED = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
 
 
+# Attributes that identify and that Table E.1-1 (2026d) does not list.
+_IDENTIFYING_TAGS = frozenset(
+    {
+        0x00100033,  # Patient's Birth Date in Alternative Calendar
+        0x00100034,  # Patient's Death Date in Alternative Calendar
+        0x00102295,  # Breed Registration Number
+        0x00181003,  # Device ID
+        0x00181803,  # NTP Source Address
+        0x00401006,  # Placer Order Number / Procedure (retired)
+        0x00401007,  # Filler Order Number / Procedure (retired)
+        0x0040A992,  # Uniform Resource Locator (Trial)
+        0x0040E001,  # HL7 Instance Identifier
+        0x00720008,  # Hanging Protocol Creator
+        0x0074100C,  # Contact Display Name
+        0x21000160,  # Owner ID
+        0x4010101A,  # Boarding Pass ID
+    }
+)
+# Free text that people fill in and that the table does not list: a dummy, because some
+# of them are of Type 1 or 2.
+_SPEAKING_TAGS = frozenset(
+    {
+        0x00380102,  # Resource Description
+        0x00400400,  # Comments on the Scheduled Procedure Step
+        0x0040A160,  # Text Value
+        0x00420010,  # Document Title
+        0x01000424,  # SOP Authorization Comment
+        0x30020004,  # RT Image Description
+        0x30040006,  # Dose Comment
+    }
+)
+
 # Elements whose values must be looked at, whatever is done with them.
 _SEEN_TAGS = SOURCE_TAGS | LABEL_TAGS | {*MAKER_TAGS, _SPECIFIC_CHARACTER_SET}
 
@@ -90,6 +123,7 @@ class Plan:
         drops_all_private: No private element is kept.
         is_guarded: What is kept is searched for identifiers; without the profile, kept
             means kept.
+        constants: What the rules themselves set, which identifies nobody.
         cleans_text: Identifiers have to be known before the first text is kept.
 
     Args:
@@ -113,6 +147,11 @@ class Plan:
             and not any(dictionary.is_private(tag) for tag in rules.tags)
         )
         self.is_guarded = rules.profile is not None
+        self.constants = frozenset(
+            (Kind.PLACE, rule.value.encode(), b"ISO_IR 192")
+            for rule in (*rules.tags.values(), *rules.private_tags.values(), *rules.vrs.values())
+            if rule.kind is ActionKind.VALUE and rule.value
+        )
         self.cleans_text = Option.CLEAN_DESCRIPTORS in rules.options
         self.shortcuts: tuple[dict[tuple[int, str], bytes], dict[tuple[int, str], bytes]] = {}, {}
         self._decisions: dict[tuple[int, str], Decision] = {}
@@ -192,7 +231,7 @@ class Plan:
             return from_rule(rule, vr, "tag rule")
         # A VR rule holds for what an element is and for what its object says it is.
         rule = self.rules.vrs.get(vr) or self.rules.vrs.get(known_vr or "")
-        if rule is not None:
+        if rule is not None and tag != _SPECIFIC_CHARACTER_SET:
             return from_rule(rule, vr, "VR rule")
         if self.rules.profile is Profile.BASIC:
             if known_vr is None:
@@ -245,8 +284,10 @@ class Plan:
             return self._floor_temporal(vr, source)
         if vr in ("AE", "UR"):
             return Decision(Verb.DROP, source)
-        if tag in SOURCE_TAGS:
+        if tag in SOURCE_TAGS or tag in _IDENTIFYING_TAGS:
             return Decision(Verb.DROP, "identifies, though the table does not list it")
+        if tag in _SPEAKING_TAGS:
+            return Decision(Verb.CHANGE, "may say anything", Change.DUMMY)
         if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
             return Decision(Verb.CHANGE, source, Change.DOCUMENT_LENGTH)
         return kept(vr, "not listed in Table E.1-1")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dicomanon_node.deid.rewrite import Rewriter
 
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
+_MAX_CREATOR_BYTES = 64
 _ITEM_TAG = encoding.ITEM_TAG
 
 
@@ -41,6 +42,11 @@ def rewrite_group(
         number = tag & 0xFFFF
         if _FIRST_BLOCK <= number <= _LAST_BLOCK and stop is not None:
             raw = buffer[value:stop]
+            # PS3.5 7.8.1: a creator is one LO value; a block claimed by anything else is nobody's.
+            is_creator = vr in ("LO", "UN") and length <= _MAX_CREATOR_BYTES and b"\\" not in raw
+            if not is_creator:
+                pos = stop
+                continue
             if rewriter.guard is None or rewriter.guard.is_clean_name(raw):
                 name = raw.decode("ascii", "replace").strip(" \0")
                 creators[number] = (name, buffer[pos:stop])

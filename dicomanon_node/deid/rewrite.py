@@ -14,6 +14,7 @@ from dicomanon_node.deid.decisions import Change, Decision, Verb
 from dicomanon_node.deid.dictionary import (
     ITEM,
     ITEM_DELIMITATION,
+    PIXEL_DATA_TAGS,
     SEQUENCE_DELIMITATION,
     UNDEFINED_LENGTH,
 )
@@ -101,7 +102,7 @@ class Rewriter:
         self.shifts_dates = False
         self.item_hash: RuleAction | None = None
         self.document = b""
-        self.identity = guarded_by or Identity()
+        self.identity = guarded_by or Identity(plan.constants)
         self.guard = Guard(guarded_by) if guarded_by is not None else None
 
     def shortcuts(self, *, implicit: bool) -> Mapping[tuple[int, str], bytes]:
@@ -213,7 +214,10 @@ class Rewriter:
             return private.rewrite_group(self, start, end, implicit=implicit, depth=depth)
         handled_vr = vr
         if vr == "UN":
-            handled_vr = dictionary.vr_of(tag) or ("SQ" if stop is None else "UN")
+            # PS3.5 6.2.2: UN of undefined length is a sequence, whatever the tag is known as.
+            handled_vr = "SQ" if stop is None else dictionary.vr_of(tag) or "UN"
+        elif stop is None and vr != "SQ" and tag not in PIXEL_DATA_TAGS:
+            raise Refused(Reason.UNPARSABLE, tag)
         if tag == _SPECIFIC_CHARACTER_SET and stop is not None:
             self.character_set = self.buffer[value:stop]
         decision = self.plan.decide(tag, handled_vr)
@@ -283,9 +287,11 @@ class Rewriter:
 
     def learn(self, tag: int, vr: str, raw: bytes, role: Role) -> bool:
         """Remember a value if it identifies; returns whether it does."""
-        if vr == "PN" or tag in SOURCE_TAGS:
+        if vr == "PN" or tag in SOURCE_TAGS or dictionary.vr_of(tag) == "PN":
             if self.guard is None:
-                self.identity.add(tag, vr, raw, self.character_set, role)
+                # A name is a name, also where the object calls it a text.
+                known = "PN" if dictionary.vr_of(tag) == "PN" else vr
+                self.identity.add(tag, known, raw, self.character_set, role)
             return True
         if tag in MAKER_TAGS:
             self.identity.add_maker(raw)
