@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dicomanon_node.deid import charset, dates, dictionary, dummies, leaks, numeric
 from dicomanon_node.deid.decisions import Change, Decision, Verb
-from dicomanon_node.deid.pseudonyms import is_well_formed_uid
+from dicomanon_node.deid.pseudonyms import is_standard_uid, is_well_formed_uid
 from dicomanon_node.deid.rules import RuleAction
 from dicomanon_node.errors import Reason, Refused
 
@@ -67,7 +67,9 @@ def _class_uid(
     # Where a class should be, an instance of this very object is a leak.
     for part in raw.split(b"\\"):
         uid = part.strip(_PADDING)
-        if uid and (not is_well_formed_uid(uid) or uid in rw.identity.uids):
+        if not uid or is_standard_uid(uid):
+            continue
+        if not is_well_formed_uid(uid) or rw.identity.holds_uid(uid):
             return None
     return raw
 

@@ -114,3 +114,11 @@ def test_what_passes_as_pixel_data_has_to_be_pixels(raw: bytes) -> None:
     with pytest.raises(Refused) as refused:
         deidentify(with_element(0x7FE00010, raw))
     assert refused.value.reason is Reason.UNPARSABLE
+
+
+def test_an_instance_is_no_class() -> None:
+    source = basic_dataset()
+    disguised = f"{source.StudyInstanceUID}.55".encode()
+    disguised += b"\0" * (len(disguised) % 2)
+    data = output(with_element(0x00080117, explicit(0x00080117, "UI", disguised)))
+    assert data is None or disguised not in data
