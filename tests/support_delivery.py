@@ -301,4 +301,5 @@ class SpoolFolders:
         return sorted(path.name for path in self.waiting.iterdir())
 
     def failed_names(self) -> list[str]:
-        return sorted(path.name for path in self.failed.iterdir())
+        """What lies in failed/, but for the lock."""
+        return sorted(path.name for path in self.failed.iterdir() if path.name != ".lock")

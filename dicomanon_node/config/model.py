@@ -71,7 +71,7 @@ class Listener(Section):
     idle_timeout_s: Seconds = 300.0
     """Seconds an association may be silent before it is aborted."""
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
-    """Associations at a time in each process; more connections are closed."""
+    """Associations at a time in each process; more connections wait until one ends."""
     extra_sop_classes: Annotated[tuple[Uid, ...], Field(strict=False)] = ()
     """UIDs of private or new SOP classes to accept besides all storage SOP classes."""
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets as random
 import stat
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,10 +67,10 @@ def make_key(path: Path) -> None:
         _make_directories(path.parent)
     except OSError as error:
         raise _problem(path, f"its directory cannot be made: {error.strerror}") from None
+    # Whole or not at all: a key file cut short by a kill would keep the node from starting.
+    part = path.with_name(f".{path.name}.{random.token_hex(8)}.part")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise _problem(path, "exists already: a key is never overwritten") from None
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _problem(path, f"the key cannot be made: {error.strerror}") from None
     try:
@@ -77,6 +78,15 @@ def make_key(path: Path) -> None:
             file.write(random.token_hex(KEY_BYTES).encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        os.link(part, path)  # never overwrites
+    except FileExistsError:
+        raise _problem(path, "exists already: a key is never overwritten") from None
+    except OSError as error:
+        raise _problem(path, f"the key cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    try:
         _sync_directory(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)

@@ -4,15 +4,21 @@ Naming of variants is that of `spool.placement`: `<stem>~<8 digits of the SHA-25
 """
 
 import errno
+import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 _CHUNK_BYTES: Final = 1 << 20
 _DIGEST_DIGITS: Final = (8, 64)
 _HAS_NO_DIRECTORY_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
+_LOCK_NAME: Final = ".lock"
+_LOCK_WAIT_S: Final = 10.0
+_LOCK_POLL_S: Final = 0.01
 
 
 def sync_directory(directory: Path) -> None:
@@ -39,11 +45,48 @@ def sync_file(path: Path) -> None:
 def write_durable(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all; its name is durable once its directory is."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Be the only one, of all threads and processes, inside for this directory.
+
+    Raises:
+        OSError: The lock cannot be made, or somebody holds it for more than 10 s (ETIMEDOUT).
+    """
+    # For writing: NFS grants no exclusive lock otherwise.
+    descriptor = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.geteuid() == 0:  # must not lock out the node, which runs as the owner
+            owner = directory.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    # Bounded: somebody may have stopped the process that holds it.
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from None
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return
 
 
 def has_same_bytes(one: Path, other: Path) -> bool:

@@ -3,12 +3,14 @@
     queue/<destination>/<name>.dcm          waits; hard-linked there by the receivers
     failed/<destination>/<name>.dcm         refused for good, or suspected of breaking associations
     failed/<destination>/<name>.dcm.json    why: reason, status, attempts, time; no free text
+    failed/<destination>/.lock              held by whoever moves or drops an entry
 
 Entries may appear at any time, and one that was delivered may appear again. This
 module makes no decision: `lane` says what becomes of an entry, a person with
 `dicomanon-node queue` what becomes of a failed one.
 """
 
+import errno
 import heapq
 import json
 import os
@@ -19,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from dicomanon_node.delivery.files import place, sync_directory, write_durable
+from dicomanon_node.delivery.files import locked, place, sync_directory, write_durable
 
 SUFFIX: Final = ".dcm"
 _REASON_SUFFIX: Final = ".json"
@@ -181,9 +183,13 @@ class QueueDirectory:
             The failed entry; under another name if other bytes had its name there.
 
         Raises:
+            FileNotFoundError: The entry is not in the queue any more.
             OSError: It cannot be moved; it is still in the queue.
         """
-        path = _transfer(entry.path, self._failed, failure.encode())
+        with locked(self._failed):
+            _require(entry)
+            path = _place_failed(entry.path, self._failed, failure.encode())
+            _leave(entry.path)
         return Entry(path, entry.received_ns, entry.inode, entry.size_bytes)
 
     def retry(self, entry: Entry) -> Entry:
@@ -193,36 +199,77 @@ class QueueDirectory:
             The entry that waits.
 
         Raises:
+            FileNotFoundError: The entry is not in failed/ any more.
             OSError: It cannot be moved; it is still in failed/.
         """
-        path = _transfer(entry.path, self._waiting)
-        with suppress(FileNotFoundError):
-            _reason_path(entry.path).unlink()
+        with locked(self._failed):
+            _require(entry)
+            path = place(
+                entry.path,
+                self._waiting / entry.name,
+                lambda name: os.link(entry.path, name),
+            )
+            sync_directory(self._waiting)
+            _leave(entry.path)
+            with suppress(FileNotFoundError):
+                _reason_path(entry.path).unlink()
         return Entry(path, entry.received_ns, entry.inode, entry.size_bytes)
 
     def drop(self, entry: Entry) -> None:
         """Delete an entry undelivered. Only because a person said so.
 
         Raises:
+            FileNotFoundError: The entry is not there any more.
             OSError: It cannot be deleted.
         """
-        entry.path.unlink()
-        with suppress(FileNotFoundError):
-            _reason_path(entry.path).unlink()
-        sync_directory(entry.path.parent)
+        with locked(self._failed):
+            _require(entry)
+            entry.path.unlink()
+            with suppress(FileNotFoundError):
+                _reason_path(entry.path).unlink()
+            sync_directory(entry.path.parent)
 
 
-def _transfer(source: Path, directory: Path, reason: bytes | None = None) -> Path:
-    """Link into the other directory, make that durable, and only then unlink."""
-    target = place(source, directory / source.name, lambda name: os.link(source, name))
-    if reason is not None:
-        write_durable(_reason_path(target), reason)
-    sync_directory(directory)
-    # rename(2) would leave both names where both are the same inode already, as after a
-    # kill between the two steps or a second commit of the same object.
+def _require(entry: Entry) -> None:
+    """The entry is still what it was. Only under the lock does that last.
+
+    Two who move the same inode in opposite directions would each take the other's name for
+    their own, and both unlink.
+    """
+    if entry.path.stat(follow_symlinks=False).st_ino != entry.inode:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _place_failed(source: Path, directory: Path, reason: bytes) -> Path:
+    """Link into failed/, the reason first, both durable; nothing is left if that fails."""
+    made: list[Path] = []
+
+    def take(name: Path) -> None:
+        write_durable(_reason_path(name), reason)
+        made.append(_reason_path(name))
+        os.link(source, name)
+        made.append(name)
+
+    try:
+        target = place(source, directory / source.name, take)
+        if not made:
+            write_durable(_reason_path(target), reason)
+        sync_directory(directory)
+    except OSError:
+        for path in reversed(made):
+            path.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _leave(source: Path) -> None:
+    """Unlink the old name, the new one being durable.
+
+    rename(2) would leave both names where both are the same inode already, as after a
+    kill between the two steps or a second commit of the same object.
+    """
     source.unlink()
     sync_directory(source.parent)
-    return target
 
 
 def _scan(directory: Path) -> Iterator[_Found]:

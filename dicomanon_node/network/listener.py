@@ -2,7 +2,8 @@
 
 The supervisor binds, forks, and each process serves its own duplicate of the
 socket: whoever comes first accepts, so an idle process takes the next
-association. One connection is one thread. Nothing that a peer could hold up
+association. One that is full leaves connections to the others; if all are, they
+wait in the backlog. One connection is one thread. Nothing that a peer could hold up
 happens here: reading, a TLS handshake, judging a peer are all done in the
 connection's own thread.
 """
@@ -108,7 +109,8 @@ class Listener:
         # pynetdicom's handlers cost four calls a PDU, and its log texts quote the peer.
         _config.LOG_HANDLER_LEVEL = "none"
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-        self._registry = Registry(settings.max_associations)
+        self._waker = Waker()
+        self._registry = Registry(settings.max_associations, self._waker.wake)
         self._observer = observer
         self._acceptor = Acceptor(
             _application_entity(settings),
@@ -119,7 +121,6 @@ class Listener:
             self._registry,
             prepare_socket,
         )
-        self._waker = Waker()
 
     @property
     def active_count(self) -> int:
@@ -141,12 +142,17 @@ class Listener:
         with contextlib.closing(self._waker), listening.dup() as sock:
             # Several processes wait; all but one find nothing there.
             sock.setblocking(False)
-            poller = select.poll()
-            poller.register(sock, select.POLLIN)
-            poller.register(self._waker, select.POLLIN)
+            if_full = select.poll()
+            if_full.register(self._waker, select.POLLIN)
+            if_room = select.poll()
+            if_room.register(self._waker, select.POLLIN)
+            if_room.register(sock, select.POLLIN)
             while not self._registry.is_draining:
+                poller = if_full if self._registry.is_full else if_room
+                found = {descriptor for descriptor, _ in poller.poll()}
+                self._waker.clear()
                 # One connection a turn: the next goes to whoever is idle.
-                if any(descriptor == sock.fileno() for descriptor, _ in poller.poll()):
+                if sock.fileno() in found:
                     self._accept(sock)
 
     def stop_accepting(self) -> None:
@@ -176,13 +182,11 @@ class Listener:
             return
         # What a dual-stack socket makes of an IPv4 address (RFC 4291 2.5.5.2).
         peer_address = address[0].removeprefix("::ffff:")
-        association = None
-        if not self._registry.is_full:
-            with contextlib.suppress(OSError):  # no descriptor left for it
-                association = AcceptorAssociation(
-                    self._acceptor, connection, (peer_address, *address[1:])
-                )
-        if association is None:
+        try:
+            association = AcceptorAssociation(
+                self._acceptor, connection, (peer_address, *address[1:])
+            )
+        except OSError:  # no descriptor left for it
             connection.close()
             self._observer.unassociated(peer_address, Ending.LIMIT)
             return

@@ -5,6 +5,7 @@ whether an association is established. Thread-safe. Closes no socket itself.
 """
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,10 +21,12 @@ class Registry:
 
     Args:
         limit: How many connections may be alive at a time.
+        on_room: Called, from any thread, when there is room for a connection again.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, on_room: Callable[[], object]) -> None:
         self._limit = limit
+        self._on_room = on_room
         self._connections: set[Stoppable] = set()
         self._active_count = 0
         self._is_draining = False
@@ -58,7 +61,10 @@ class Registry:
     def remove(self, connection: Stoppable) -> None:
         """The connection is closed."""
         with self._changed:
+            was_full = self.is_full
             self._connections.discard(connection)
+        if was_full:
+            self._on_room()
 
     def establish(self) -> bool:
         """Count an association in; False while draining.

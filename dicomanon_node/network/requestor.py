@@ -13,6 +13,7 @@ import contextlib
 import errno
 import itertools
 import re
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -48,6 +49,7 @@ _ABORT: Final = 0x07
 _BUFFER_BYTES: Final = 1024 * 1024
 _MAX_FRAGMENTS: Final = 256  # two buffers each, below IOV_MAX (1024)
 _MAX_MESSAGE_ID: Final = 0xFFFF
+_MAX_SKIPPED_BYTES: Final = 1024 * 1024  # of data sets where a response has none
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
@@ -79,8 +81,8 @@ class Requestor:
         contexts: What to propose, at most 128.
         connect_timeout_s: Seconds to a TCP connection.
         association_timeout_s: Seconds to the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
-        response_timeout_s: Seconds to a response once all is sent, and the longest time
-            without progress while sending.
+        response_timeout_s: Seconds to the end of a response once all is sent, and the longest
+            time without progress while sending.
         max_pdu_bytes: The largest P-DATA-TF to send; the peer's limit holds as well.
     """
 
@@ -326,20 +328,25 @@ class Requestor:
 
     def _response(self, expected: CommandField, message_id: int, context_id: int) -> Command:
         """Wait for the response to our one outstanding request."""
+        # One deadline for the whole: each PDU of a peer that never comes to an end is in time.
+        deadline = time.monotonic() + self._response_timeout_s
         fragments = bytearray()
+        skipped_bytes = 0
         is_complete = False
         while not is_complete:
-            kind, pdu = self._established().receive(self._response_timeout_s)
+            kind, pdu = self._established().receive(deadline - time.monotonic())
             if kind != p_data.P_DATA_TF:
                 raise self._unexpected(kind, pdu)
             for pdv_context_id, control, value in p_data.unpack(pdu):
                 if pdv_context_id != context_id:
                     raise ProtocolError("response-in-other-context")
                 if not control & p_data.COMMAND:
-                    continue  # C-STORE-RSP and C-ECHO-RSP have no data set; some send one
+                    # C-STORE-RSP and C-ECHO-RSP have no data set; some send one.
+                    skipped_bytes += len(value)
+                    continue
                 fragments += value
                 is_complete = bool(control & p_data.LAST)
-            if len(fragments) > command.MAX_COMMAND_SET_BYTES:
+            if len(fragments) > command.MAX_COMMAND_SET_BYTES or skipped_bytes > _MAX_SKIPPED_BYTES:
                 raise ProtocolError("response-too-long")
         try:
             response = command.decode(fragments)

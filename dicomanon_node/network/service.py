@@ -128,7 +128,7 @@ class Ending(StrEnum):
     TIMEOUT = "timeout"  # the peer was silent for too long; we aborted
     PROTOCOL_ERROR = "protocol-error"  # the peer violated PS3.7 or PS3.8; we aborted
     STOPPED = "stopped"  # the node ends; we aborted
-    LIMIT = "limit"  # over the number of connections; closed unread
+    LIMIT = "limit"  # no descriptor or thread left for it; closed unread
     INTERNAL_ERROR = "internal-error"  # a fault of ours; we aborted
 
 

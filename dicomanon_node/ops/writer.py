@@ -4,14 +4,21 @@ Knows nothing of events. A line that cannot be written is counted, so that the l
 can say later that it is not complete.
 """
 
+import errno
 import os
+import select
+import socket
+import stat
 import time
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Final
 
 from dicomanon_node.ops.events import UndeclaredError
 
 _REPORT_EVERY_S = 60.0
+
+PATIENCE_S: Final = 0.1
+"""How long one line may wait for a reader that is behind; the next ones do not wait at all."""
 
 
 class Losses:
@@ -67,7 +74,8 @@ class Losses:
 class LineWriter:
     """Writes a line with a single write: processes sharing a stream do not interleave.
 
-    Lines are shorter than PIPE_BUF, so a pipe takes them whole (POSIX write). Without a
+    Lines are shorter than PIPE_BUF, so a pipe takes them whole (POSIX write). A reader that
+    stopped reading costs `PATIENCE_S` once, and then lines until it reads again. Without a
     file descriptor (a StringIO) the stream's own write is called once a line.
 
     Args:
@@ -80,17 +88,21 @@ class LineWriter:
         self._stream = stream
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._is_torn = False
+        self._is_patient = True
         # A descriptor of our own: whoever closes the stream cannot make us write into
         # a file that got its number afterwards.
-        self._descriptor = _duplicate(stream)
+        self._descriptor, self._has_reader = _own_descriptor(stream)
+        self._socket = _as_socket(self._descriptor)
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         # `os` itself may be gone when the interpreter ends.
+        if self._socket is not None:
+            self._socket.detach()
         if self._descriptor is not None:
             close(self._descriptor)
 
     def write(self, line: str) -> bool:
-        """Write one line, line break included.
+        """Write one line, line break included. Takes no longer than `PATIENCE_S` for a reader.
 
         Returns:
             Whether it is written. If it is not, it is counted.
@@ -110,20 +122,62 @@ class LineWriter:
         descriptor = self._descriptor
         if descriptor is None:
             return
+        deadline = time.monotonic() + PATIENCE_S if self._is_patient else 0.0
         if self._is_torn:  # what an earlier failure left must not run into this line
             line = b"\n" + line
-        rest = line[os.write(descriptor, line) :]
+        rest = line[self._write_some(descriptor, line, deadline) :]
         self._is_torn = bool(rest)
         while rest:
-            rest = rest[os.write(descriptor, rest) :]
+            rest = rest[self._write_some(descriptor, rest, deadline) :]
         self._is_torn = False
+        self._is_patient = True
+
+    def _write_some(self, descriptor: int, data: bytes, deadline: float) -> int:
+        if not self._has_reader:
+            return os.write(descriptor, data)
+        # One of its own for each call: threads may not share one.
+        poller = select.poll()
+        poller.register(descriptor, select.POLLOUT)
+        is_last = False
+        while not is_last:
+            remaining_s = deadline - time.monotonic()
+            is_last = remaining_s <= 0
+            if poller.poll(max(0.0, remaining_s * 1000)):
+                try:
+                    if self._socket is not None:
+                        return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                    return os.write(descriptor, data)
+                except BlockingIOError:  # another process was quicker
+                    continue
+        self._is_patient = False
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
-def _duplicate(stream: IO[str] | None) -> int | None:
-    """A second descriptor of the stream's file; None if it has none."""
+def _own_descriptor(stream: IO[str] | None) -> tuple[int | None, bool]:
+    """A second descriptor of the stream's file, and whether somebody has to read from it.
+
+    O_NONBLOCK belongs to the open file, which other processes share: a pipe or a terminal
+    is opened anew. Where that is not allowed, polling has to do; then a write can block
+    after all, if another process takes the last room in a pipe in between.
+    """
     if stream is None:
-        return None
+        return None, False
     try:
-        return os.dup(stream.fileno())
+        number = stream.fileno()
+        mode = os.fstat(number).st_mode
+        if stat.S_ISFIFO(mode) or os.isatty(number):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            try:
+                return os.open(f"/proc/self/fd/{number}", flags), True
+            except OSError:
+                return os.dup(number), True
+        return os.dup(number), stat.S_ISSOCK(mode)
     except (OSError, ValueError):  # a StringIO, or closed already
+        return None, False
+
+
+def _as_socket(descriptor: int | None) -> socket.socket | None:
+    """Sockets can be written to without waiting, whatever their flags."""
+    if descriptor is None or not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         return None
+    return socket.socket(fileno=descriptor)

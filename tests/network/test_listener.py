@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -148,20 +149,48 @@ def test_a_connection_leaves_no_thread_and_no_descriptor() -> None:
 # Limits.
 
 
-def test_a_connection_over_the_limit_is_closed_at_once() -> None:
+def test_a_connection_over_the_limit_waits_until_another_ends() -> None:
     with running_node(max_associations=2) as node:
         with RawRequestor(node.port) as first, RawRequestor(node.port):
             first.associate()
             wait_until(lambda: node.listener.connection_count == 2)
             with RawRequestor(node.port) as third:
-                assert third.is_closed()
-            wait_until(lambda: node.observer.strangers)
-            assert node.observer.strangers == [(Ending.LIMIT, "127.0.0.1")]
-            first.send(message(store_rq(), b"x"))
-            assert first.response().Status == 0x0000
+                first.send(message(store_rq(), b"x"))
+                assert first.response().Status == 0x0000
+                assert node.listener.connection_count == 2
+                first.release()
+                third.associate()
         wait_until(lambda: node.listener.connection_count == 0)
-        with RawRequestor(node.port) as later:
-            later.associate()
+        assert Ending.LIMIT not in {ending for ending, _ in node.observer.strangers}
+
+
+def test_a_full_process_leaves_connections_to_its_siblings() -> None:
+    settings, observer = replace(SETTINGS, max_associations=20), Recorder()
+    one, other = (Listener(settings, MemoryService(), observer) for _ in range(2))
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(bind("127.0.0.1", 0))
+        for listener in (one, other):
+            stack.enter_context(serving(listener, sock))
+        for _ in range(40):
+            stack.enter_context(RawRequestor(sock.getsockname()[1])).associate()
+        assert (one.connection_count, other.connection_count) == (20, 20)
+        assert observer.strangers == []
+
+
+def test_a_full_listener_does_not_spin_and_can_be_stopped() -> None:
+    with (
+        running_node(max_associations=1) as node,
+        RawRequestor(node.port) as first,
+        RawRequestor(node.port),
+    ):
+        first.associate()
+        used_s = time.process_time()
+        first.send(message(store_rq(), b"x"))
+        assert first.response().Status == 0x0000
+        time.sleep(0.3)  # what is measured is that nothing happens
+        assert time.process_time() - used_s < 0.15
+        node.listener.stop_accepting()
+        first.release()
 
 
 def test_a_connection_without_a_thread_to_serve_it_is_closed(

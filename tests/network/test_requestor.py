@@ -578,6 +578,46 @@ class TestLostOnTheWay:
         with raw_peer(script) as port, requestor(port) as scu:
             assert scu.store(ct).status == 0
 
+    def test_fragments_without_end_are_no_progress(self, ct: DicomFile) -> None:
+        def script(peer: RawPeer) -> None:
+            peer.accept()
+            context_id, _ = peer.read_message()
+            peer.connection.settimeout(0.02)
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                try:
+                    peer.connection.sendall(p_data(context_id, 0, b"data"))
+                    if not peer.connection.recv(100):
+                        return
+                except TimeoutError:
+                    continue
+                except OSError:
+                    return
+
+        with raw_peer(script) as port:
+            scu = requestor(port, timeout_s=0.5)
+            scu.associate()
+            started = time.monotonic()
+            with pytest.raises(PeerTimeoutError):
+                scu.store(ct)
+            assert time.monotonic() - started < 3
+            assert not scu.is_established
+
+    def test_a_data_set_with_the_response_is_skipped_only_so_far(self, ct: DicomFile) -> None:
+        def script(peer: RawPeer) -> None:
+            peer.accept()
+            context_id, _ = peer.read_message()
+            with contextlib.suppress(OSError):
+                for _ in range(2000):
+                    peer.connection.sendall(p_data(context_id, 0, bytes(16_000)))
+
+        with raw_peer(script) as port:
+            scu = requestor(port)
+            scu.associate()
+            with pytest.raises(ProtocolError, match="response-too-long"):
+                scu.store(ct)
+            assert not scu.is_established
+
     def test_it_can_be_interrupted_from_another_thread(self, ct: DicomFile) -> None:
         has_come = threading.Event()
 

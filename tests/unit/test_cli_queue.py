@@ -42,12 +42,12 @@ def site(tmp_path: Path) -> Path:
 
 def failed(site: Path) -> list[str]:
     directory = site / "var" / "spool" / "failed" / "research-pacs"
-    return sorted(path.name for path in directory.iterdir())
+    return sorted(path.name for path in directory.iterdir() if path.name != ".lock")
 
 
 def waiting(site: Path) -> list[str]:
     directory = site / "var" / "spool" / "queue" / "research-pacs"
-    return sorted(path.name for path in directory.iterdir())
+    return sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
 
 
 def test_each_destination_has_its_line(site: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,39 @@ def test_a_key_that_cannot_be_flushed_is_not_left_behind(
     with pytest.raises(ConfigError, match="No space left"):
         make_key(tmp_path / "secret.key")
     assert not (tmp_path / "secret.key").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from dicomanon_node.config.secrets import make_key
+step, calls = int(sys.argv[2]), 0
+def counted(function):
+    def call(*arguments, **options):
+        global calls
+        if calls == step:
+            os._exit(9)
+        calls += 1
+        return function(*arguments, **options)
+    return call
+for name in ("open", "fdopen", "fsync", "link", "unlink"):
+    setattr(os, name, counted(getattr(os, name)))
+make_key(Path(sys.argv[1]))
+os._exit(0)
+"""
+
+
+def test_a_key_is_whole_or_not_there_wherever_its_making_is_killed(tmp_path: Path) -> None:
+    code, step = 9, 0
+    while code == 9:
+        path = tmp_path / str(step) / "secret.key"
+        path.parent.mkdir()
+        command = [sys.executable, "-c", KILLED, str(path), str(step)]
+        code = subprocess.run(command, check=False).returncode
+        if not path.exists():
+            make_key(path)  # as the next start does
+        assert len(read_key(path)) == 32
+        step += 1
+    assert (code, step > 5) == (0, True)
+    assert [each.name for each in path.parent.iterdir()] == ["secret.key"]

@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -168,9 +170,26 @@ class TestFail:
             patch.setattr(f"dicomanon_node.delivery.queue.{fails}", full)
             with pytest.raises(OSError, match="full"):
                 queue.fail(only(queue), FAILURE)
-        assert folders.names() == ["a.dcm"]
+        assert (folders.names(), folders.failed_names()) == (["a.dcm"], [])
         queue.fail(only(queue), FAILURE)
         assert (folders.names(), queue.failed()[0][1]) == ([], FAILURE)
+
+    @pytest.mark.parametrize("call", ["fsync", "replace", "link"])
+    def test_a_full_disk_leaves_nothing_in_failed(
+        self,
+        folders: SpoolFolders,
+        queue: QueueDirectory,
+        monkeypatch: pytest.MonkeyPatch,
+        call: str,
+    ) -> None:
+        def full(*_: object, **__: object) -> NoReturn:
+            raise OSError(28, "full")
+
+        put(folders.waiting, "a.dcm")
+        monkeypatch.setattr(os, call, full)
+        with pytest.raises(OSError, match="full"):
+            queue.fail(only(queue), FAILURE)
+        assert (folders.names(), folders.failed_names()) == (["a.dcm"], [])
 
     @pytest.mark.parametrize(
         "content", [b"", b"{", b"[]", b"null", b'{"reason": 1}', b"\xff", b'{"reason":"x"}']
@@ -206,6 +225,74 @@ class TestRetryAndDrop:
         put(folders.waiting, "c.dcm")
         queue.drop(only(queue))
         assert folders.names() == []
+
+
+class TestTogether:
+    """A person at the terminal and the courier move the same entry at the same time."""
+
+    def meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]
+    ) -> threading.Thread:
+        """Do something in another thread while the first fsync of a directory is under way."""
+        sync = files.sync_directory
+        other = threading.Thread(target=action)
+
+        def slow(directory: Path) -> None:
+            if other.ident is None:
+                other.start()
+                other.join(0.3)  # it either comes to its end or waits for us
+            sync(directory)
+
+        monkeypatch.setattr("dicomanon_node.delivery.queue.sync_directory", slow)
+        return other
+
+    def test_an_entry_refused_again_while_it_is_queued_again_is_not_lost(
+        self, folders: SpoolFolders, queue: QueueDirectory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(folders.waiting, "a.dcm")
+        failed = queue.fail(only(queue), FAILURE)
+        courier = self.meanwhile(monkeypatch, lambda: queue.fail(only(queue), FAILURE))
+        queue.retry(failed)
+        courier.join(10)
+        assert (folders.names(), folders.failed_names()) == ([], ["a.dcm", "a.dcm.json"])
+
+    def test_an_entry_that_two_people_retry_waits_once(
+        self, folders: SpoolFolders, queue: QueueDirectory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put(folders.waiting, "a.dcm")
+        failed = queue.fail(only(queue), FAILURE)
+        refused: list[bool] = []
+
+        def retry() -> None:
+            with pytest.raises(FileNotFoundError):
+                queue.retry(failed)
+            refused.append(True)
+
+        second = self.meanwhile(monkeypatch, retry)
+        queue.retry(failed)
+        second.join(10)
+        assert (folders.names(), folders.failed_names(), refused) == (["a.dcm"], [], [True])
+
+    @pytest.mark.parametrize("action", ["retry", "drop"])
+    def test_another_file_that_took_a_failed_entry_s_name_keeps_it_and_its_reason(
+        self, folders: SpoolFolders, queue: QueueDirectory, action: str
+    ) -> None:
+        put(folders.waiting, "a.dcm")
+        failed = queue.fail(only(queue), FAILURE)
+        put(folders.failed, "other", b"other").replace(failed.path)
+        with pytest.raises(FileNotFoundError):
+            getattr(queue, action)(failed)
+        assert (folders.names(), failed.path.read_bytes()) == ([], b"other")
+        assert queue.failed()[0][1] == FAILURE
+
+    def test_an_entry_is_not_moved_while_somebody_who_holds_the_lock_is_stopped(
+        self, folders: SpoolFolders, queue: QueueDirectory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "_LOCK_WAIT_S", 0.05)
+        put(folders.waiting, "a.dcm")
+        with files.locked(folders.failed), pytest.raises(TimeoutError):
+            queue.fail(only(queue), FAILURE)
+        assert (folders.names(), folders.failed_names()) == (["a.dcm"], [])
 
 
 KILLED = """
