@@ -46,33 +46,37 @@ def _trade_words() -> frozenset[str]:
 
 def identifiers(ds: Dataset) -> set[str]:
     """Names, numbers, places and UIDs in standard attributes, at every depth."""
-    makers = [
-        str(element.value).lower()
-        for element in ds.iterall()
-        if element.keyword in ("Manufacturer", "ManufacturerModelName")
-    ]
+    makers: set[str] = set()
+    numbers: set[str] = set()
+    found: set[str] = set()
+    for element in ds.iterall():
+        if element.tag.is_private or element.is_empty:
+            continue
+        if element.keyword in ("Manufacturer", "ManufacturerModelName"):
+            makers.add(str(element.value).lower())
+        elif element.VR in ("IS", "DS"):
+            numbers.add(str(element.value))
+        else:
+            found.update(_values(element))
     plain = _trade_words() | {word for maker in makers for word in re.findall("[a-z]+", maker)}
     # An identifier that is also the number of a series or a dose cannot be told from it.
-    plain |= {str(e.value) for e in ds.iterall() if e.VR in ("IS", "DS")}
-    return {
-        value
-        for element in ds.iterall()
-        if not element.is_empty and not element.tag.is_private
-        for value in _values(element)
-        if value.lower() not in plain and value.lower() not in makers
-    }
+    plain |= makers | numbers
+    return {value for value in found if value.lower() not in plain}
 
 
 def _values(element: DataElement) -> Iterator[str]:
+    if element.VR not in ("PN", "UI") and element.keyword not in _IDENTIFYING:
+        return
     values = [
         str(value).strip() for value in (element.value if element.VM > 1 else [element.value])
     ]
     if element.VR == "PN":
         words = re.findall(r"[^\W\d_]+", " ".join(values))
         yield from (word for word in words if len(word) >= _MIN_LETTERS)
-    elif element.VR == "UI" and not _NAMES_NO_INSTANCE.search(element.keyword):
-        yield from (uid for uid in values if len(uid) >= _MIN_UID and not UID(uid).type)
-    elif element.keyword in _IDENTIFYING:
+    elif element.VR == "UI":
+        if not _NAMES_NO_INSTANCE.search(element.keyword):
+            yield from (uid for uid in values if len(uid) >= _MIN_UID and not UID(uid).type)
+    else:
         for value in values:
             if len(value) >= (_MIN_DIGITS if value.isdigit() else _MIN_LETTERS):
                 yield value

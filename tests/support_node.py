@@ -269,7 +269,7 @@ class Node:
         return [pid for pid in started if is_alive(pid)]
 
     def send(self, *paths: Path) -> subprocess.CompletedProcess[str]:
-        """Send files with our own SCU."""
+        """Send files as a person does, with `dicomanon-node send`."""
         return cli("send", "--to", self.target, *paths)
 
     def store(self, *paths: Path) -> dict[Path, str]:
@@ -298,6 +298,11 @@ class Node:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(STOP_S)
+
+    def store_all(self, *paths: Path) -> None:
+        """Send files, each of which must be accepted."""
+        accepted = self.store(*paths)
+        assert [path for path in paths if path not in accepted] == []
 
     def kill(self, pid: int) -> None:
         """Kill one of its processes."""

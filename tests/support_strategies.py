@@ -53,7 +53,8 @@ _RESERVED = {
 def _known() -> dict[str, list[int]]:
     by_vr: dict[str, list[int]] = {}
     for tag, entry in DicomDictionary.items():
-        vr = entry[0].split(" or ")[0]
+        vr = entry[0]
+        # Those of several VRs are left out: pydicom cannot read them without others.
         if tag >> 16 in _REFUSED_GROUPS or tag in _RESERVED or tag >> 16 >= 0x7FE0 or len(vr) != 2:
             continue
         by_vr.setdefault(vr, []).append(tag)

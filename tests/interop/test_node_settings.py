@@ -96,7 +96,7 @@ def test_send_without_a_target_finds_the_node_of_its_configuration(start_node: S
 def test_every_line_of_standard_output_is_json_and_has_its_time_level_and_event(
     node: Node,
 ) -> None:
-    node.send(*SMALL)
+    node.store_all(*SMALL)
     assert node.stop() == 0
     for line in node.log.read_text(encoding="ascii").splitlines():
         event = json.loads(line)

@@ -40,7 +40,7 @@ def test_what_comes_out_is_byte_for_byte_what_the_node_writes(
     start_node: Callable[..., Node], tmp_path: Path
 ) -> None:
     node = start_node()
-    assert node.send(*SMALL).returncode == 0
+    node.store_all(*SMALL)
     config = node.directory / "config"
     done = cli("deidentify", *SMALL, "--output", tmp_path / "out", "--config", config)
     assert (done.returncode, done.stderr) == (0, "")
