@@ -100,6 +100,7 @@ class HeaderScanner:
     def _scan(self, limit: int) -> bool:  # noqa: C901  (one loop, kept flat for speed)
         buffer, rows, implicit = self.buffer, self.rows, self._implicit
         read = header_reader(implicit=implicit)
+        need = ITEM_HEADER_BYTES if implicit else _MAX_HEADER_BYTES
         max_elements = self._limits.elements
         pos = self._pos
         while True:
@@ -113,7 +114,6 @@ class HeaderScanner:
                 pos = self._nested.pos
                 rows.append((tag, vr, start, value, pos - 8, pos))
                 self._nested = None
-            need = 8 if implicit else _MAX_HEADER_BYTES
             if pos + need > limit and not self._is_short_header(pos, limit):
                 break
             tag, vr, value, length = read(buffer, pos, limit)

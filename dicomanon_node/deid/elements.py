@@ -123,44 +123,51 @@ class SequenceEnd:
         self.pos = pos
         self.count = 0
 
-    def advance(self, buffer: Buffer, limit: int) -> bool:
+    def advance(  # noqa: C901  (one loop, kept flat for speed)
+        self, buffer: Buffer, limit: int
+    ) -> bool:
         """Scan on, up to `limit`; True when the end has been found (`pos` is after it)."""
         stack = self._stack
         pos = self.pos
         count = 0
         while stack:
-            if pos + _MAX_HEADER_BYTES > limit and (
-                pos + ITEM_HEADER_BYTES > limit or buffer[pos : pos + 2] != _DELIMITERS_GROUP_BYTES
-            ):
-                break
             ends, implicit = stack[-1]
             read = read_implicit_header if implicit else read_explicit_header
-            tag, vr, value, length = read(buffer, pos, limit)
-            if not vr:
-                if tag == ends:
-                    stack.pop()
-                    pos = value
-                    continue
-                if tag != ITEM or ends != SEQUENCE_DELIMITATION:
+            # Up to the next change of the stack.
+            while True:
+                if pos + _MAX_HEADER_BYTES > limit and not self._is_delimiter(buffer, pos, limit):
+                    self.pos = pos
+                    self.count += count
+                    return False
+                tag, vr, value, length = read(buffer, pos, limit)
+                pos = value
+                if not vr:
+                    if tag == ends:
+                        stack.pop()
+                        break
+                    if tag != ITEM or ends != SEQUENCE_DELIMITATION:
+                        raise Refused(Reason.UNPARSABLE, tag)
+                elif ends != ITEM_DELIMITATION:
                     raise Refused(Reason.UNPARSABLE, tag)
-                pos = value
+                count += 1
                 if length == UNDEFINED_LENGTH:
-                    stack.append((ITEM_DELIMITATION, implicit))
-                else:
-                    pos += length
-            elif ends != ITEM_DELIMITATION:
-                raise Refused(Reason.UNPARSABLE, tag)
-            elif length == UNDEFINED_LENGTH:
-                stack.append((SEQUENCE_DELIMITATION, implicit or vr == "UN"))
-                pos = value
-            else:
-                pos = value + length
-            count += 1
-            if len(stack) > 2 * self._max_depth:
-                raise Refused(Reason.NESTED_TOO_DEEP)
+                    if vr:
+                        stack.append((SEQUENCE_DELIMITATION, implicit or vr == "UN"))
+                    else:
+                        stack.append((ITEM_DELIMITATION, implicit))
+                    if len(stack) > 2 * self._max_depth:
+                        raise Refused(Reason.NESTED_TOO_DEEP)
+                    break
+                pos += length
         self.pos = pos
         self.count += count
-        return not stack
+        return True
+
+    @staticmethod
+    def _is_delimiter(buffer: Buffer, pos: int, limit: int) -> bool:
+        # The one header that is shorter than the longest and may be the last.
+        is_whole = pos + ITEM_HEADER_BYTES <= limit
+        return is_whole and buffer[pos : pos + 2] == _DELIMITERS_GROUP_BYTES
 
     def item(self, buffer: Buffer, limit: int) -> int:
         """The offset after the one item of undefined length that starts at `pos`.

@@ -18,7 +18,7 @@ from dicomanon_node.deid.decisions import Change
 from dicomanon_node.deid.dictionary import PIXEL_DATA_TAGS, TEXT_VRS, vr_of
 from dicomanon_node.deid.elements import Elements, header_reader
 from dicomanon_node.deid.encoding import element
-from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS, Identity, Role
+from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.numeric import NUMERIC_VRS
 from dicomanon_node.deid.plan import KEPT, Plan
 from dicomanon_node.deid.rewrite import Patient, Rewriter
@@ -134,7 +134,10 @@ class Deidentifier:
         # Always guarded: the whole identity is known by now.
         identity = self._rewriter.identity if self._plan.is_guarded else None
         rewriter = self._make_rewriter(trailing, identity)
-        return [_Writing(rewriter, trailing, {}).written()]
+        written = _Writing(rewriter, trailing, {}).written()
+        if identity is not None and leaks.remains(written, identity):
+            raise Refused(Reason.LEAK_FOUND)
+        return [written]
 
     @property
     def _has_burned_in(self) -> bool:
@@ -159,7 +162,7 @@ class Deidentifier:
         for tag, encoded_vr, _, value, end, _ in self._elements.rows:
             vr = encoded_vr if encoded_vr != "UN" else vr_of(tag) or "UN"
             is_name = vr == "PN" or vr_of(tag) == "PN"
-            if tag & 0x10000 or not (is_name or tag in SOURCE_TAGS or tag in MAKER_TAGS):
+            if tag & 0x10000 or not (is_name or tag in SOURCE_TAGS):
                 continue
             decision = self._plan.decide(tag, vr)
             if decision.change is not Change.CLEAN_TEXT:
@@ -268,7 +271,8 @@ class _Writing:
         wanted = sorted(self._insertions, reverse=True)
         next_tag = wanted.pop() if wanted else _NO_TAG
         run = skip_until = 0
-        size = len(buffer)
+        # Bytes behind the last row are no element that anybody has judged.
+        size = self._elements.rows[-1][5] if self._elements.rows else 0
         for tag, vr, start, value, end, stop in self._elements.rows:
             if start < skip_until:
                 continue  # a private group is rewritten as one

@@ -6,6 +6,7 @@ the UIDs that were replaced. What a rule keeps on purpose is no longer an identi
 What these become when they are searched for is in `needles`.
 """
 
+from collections.abc import Iterable
 from enum import Enum
 
 from dicomanon_node.deid import needles
@@ -69,11 +70,14 @@ _KINDS = (
 )
 SOURCE_TAGS = frozenset(_KINDS)
 
-# Who made the device: words that a place or a person may share with it.
-MAKER_TAGS = (0x00080070, 0x00081090)  # Manufacturer, Manufacturer's Model Name
+_OWN = {0x00100010: Kind.OWN_NAME, 0x00100020: Kind.OWN_NUMBER}
 
 # An object has some dozens. Thousands would make each search as slow as its sender likes.
 _MAX_SOURCES = 1_000
+# Characters to be searched, times what to search for: some seconds of work.
+_MAX_WORK = 1 << 30
+# Dots and digits beyond are no UID (PS3.5 9.1), only one with something appended.
+_MAX_UID_BYTES = 128
 
 
 class Role(Enum):
@@ -88,14 +92,18 @@ class Identity:
 
     Attributes:
         uids: Original UIDs that were replaced or removed, encoded.
+
+    Args:
+        constants: What the rules set, which is no identifier whatever the object says.
     """
 
-    __slots__ = ("_makers", "_retained", "_sought", "uids")
+    __slots__ = ("_constants", "_retained", "_sought", "_work", "uids")
 
-    def __init__(self) -> None:
+    def __init__(self, constants: Iterable[Source] = ()) -> None:
         self._sought: set[Source] = set()
         self._retained: set[Source] = set()
-        self._makers: set[bytes] = set()
+        self._constants = frozenset(constants)
+        self._work = 0
         self.uids: set[bytes] = set()
 
     def add(
@@ -109,15 +117,11 @@ class Identity:
         raw = raw.strip(b" \0")
         if not raw:
             return
-        kind = Kind.NAME if vr == "PN" else _KINDS[tag]
+        kind = _OWN.get(tag) or (Kind.NAME if vr == "PN" else _KINDS[tag])
         sources = self._sought if role is Role.SOUGHT else self._retained
         sources.add((kind, raw, character_set))
         if len(sources) > _MAX_SOURCES:
             raise Refused(Reason.TOO_MANY_ELEMENTS, tag)
-
-    def add_maker(self, raw: bytes) -> None:
-        """Remember who made the device."""
-        self._makers.add(raw)
 
     def add_uid(self, original: bytes, new: bytes = b"") -> None:
         """Remember a UID that was replaced or removed."""
@@ -127,16 +131,24 @@ class Identity:
 
     def needles(self) -> Needles:
         """What to search for."""
-        return needles.compiled(
-            frozenset(self._sought), frozenset(self._retained), frozenset(self._makers)
-        )
+        return needles.compiled(frozenset(self._sought), frozenset(self._retained), self._constants)
+
+    def spend(self, characters: int) -> None:
+        """Account for a search through text.
+
+        Raises:
+            Refused: TOO_MANY_ELEMENTS if the object would take longer than any real one.
+        """
+        self._work += characters * self.needles().width
+        if self._work > _MAX_WORK:
+            raise Refused(Reason.TOO_MANY_ELEMENTS)
 
     def holds_uid(self, run: bytes) -> bool:
         """Whether digits and dots are one of the UIDs, or one with something appended."""
         if run in self.uids:
             return True
         dot = run.find(b".", needles.MIN_UID_PREFIX)
-        while dot > 0:
+        while 0 < dot <= _MAX_UID_BYTES:
             if run[:dot] in self.uids:
                 return True
             dot = run.find(b".", dot + 1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dicomanon_node.deid import dictionary, dummies
 from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code, from_rule, kept
 from dicomanon_node.deid.encoding import element
-from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS
+from dicomanon_node.deid.identity import SOURCE_TAGS
 from dicomanon_node.deid.labels import LABEL_TAGS
 from dicomanon_node.deid.needles import Kind
 from dicomanon_node.deid.pseudonyms import Key, Pseudonyms
@@ -107,7 +107,7 @@ _SPEAKING_TAGS = frozenset(
 )
 
 # Elements whose values must be looked at, whatever is done with them.
-_SEEN_TAGS = SOURCE_TAGS | LABEL_TAGS | {*MAKER_TAGS, _SPECIFIC_CHARACTER_SET}
+_SEEN_TAGS = SOURCE_TAGS | LABEL_TAGS | {_SPECIFIC_CHARACTER_SET}
 
 # A shortcut that is compared by identity: the element stays, byte for byte.
 KEPT = b"kept"

@@ -25,7 +25,7 @@ from dicomanon_node.deid.elements import (
     leaves,
     read_implicit_header,
 )
-from dicomanon_node.deid.identity import MAKER_TAGS, SOURCE_TAGS, Identity, Role
+from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.leaks import Guard
 from dicomanon_node.deid.plan import CLASS_UID_TAGS, KEPT, Plan
 from dicomanon_node.deid.rules import RuleAction
@@ -261,8 +261,8 @@ class Rewriter:
         if decision.verb is not Verb.CHANGE:
             if decision.verb is Verb.KEEP_DATE:
                 self.keeps_dates = self.keeps_dates or after != value
-            is_identifier = self.learn(tag, handled_vr, raw, Role.RETAINED)
-            if self.guard is None or is_identifier:
+            self.learn(tag, handled_vr, raw, Role.RETAINED)
+            if self.guard is None:
                 return None
             return self.guard.element(tag, handled_vr, raw, self.character_set, implicit=implicit)
         if is_undefined:
@@ -293,8 +293,6 @@ class Rewriter:
                 known = "PN" if dictionary.vr_of(tag) == "PN" else vr
                 self.identity.add(tag, known, raw, self.character_set, role)
             return True
-        if tag in MAKER_TAGS:
-            self.identity.add_maker(raw)
         return False
 
     def forget(self, tag: int, vr: str, raw: bytes) -> None:

@@ -16,6 +16,7 @@ from support_deid import (
     plan_of,
 )
 
+from dicomanon_node.deid import leaks
 from dicomanon_node.deid.rules import ActionKind, Option, RuleAction
 from dicomanon_node.errors import Reason, Refused
 
@@ -200,16 +201,15 @@ def test_japanese_with_escape_sequences_is_found_and_not_encoded_again() -> None
 
 def test_the_maker_and_its_words_stay_when_the_institution_is_called_the_same() -> None:
     ds = _said(
-        "SIEMENS protocol by Roentgenwerk",
-        InstitutionName="Roentgenwerk AG",
-        Manufacturer="Roentgenwerk",
+        "SIEMENS protocol by Siemens",
+        InstitutionName="Siemens AG",
+        Manufacturer="SIEMENS",
         ManufacturerModelName="Prisma",
-        PatientName="Prisma^Anna",
     )
     output = deidentify(ds)
-    assert output.dataset.Manufacturer == "Roentgenwerk"
+    assert output.dataset.Manufacturer == "SIEMENS"
     assert output.dataset.ManufacturerModelName == "Prisma"
-    assert _left(output) == "SIEMENS protocol by Roentgenwerk"
+    assert _left(output) == "SIEMENS protocol by Siemens"
 
 
 def test_an_institution_that_is_the_maker_leaves_the_maker() -> None:
@@ -295,6 +295,20 @@ def test_a_character_set_that_is_the_name_is_refused() -> None:
             body.replace(b"CS\x0a\x00ISO_IR 100", b"CS\x0c\x00QUILLFEATHER"),
         )
     assert refused.value.reason is Reason.LEAK_FOUND
+
+
+def test_what_the_guard_misses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks.Guard, "element", lambda *_, **__: None)
+    with pytest.raises(Refused) as refused:
+        deidentify(_said("for Quillfeather"))
+    assert refused.value.reason is Reason.LEAK_FOUND
+
+
+def test_what_the_rules_set_is_no_identifier() -> None:
+    plan = plan_of(tags={0x00080080: RuleAction(ActionKind.VALUE, value="Klinik Hinterzarten")})
+    output = deidentify(_said("at Hinterzarten", InstitutionName="Klinik Hinterzarten"), plan)
+    assert output.dataset.InstitutionName == "Klinik Hinterzarten"
+    assert output.header.guarded_count == 0
 
 
 def test_an_instance_where_a_class_should_be_goes() -> None:

@@ -287,3 +287,18 @@ def test_private_elements_after_the_pixel_data_keep_their_creators() -> None:
     assert output.dataset[0x7FE11002].value == 1.5
     assert output.dataset[0x7FE10010].value == "ACME 1.0"
     assert b"uillfeather" not in output.data
+
+
+def test_private_sequences_after_the_pixel_data_are_looked_into() -> None:
+    inner = basic_dataset(PatientName="Marrowby^Tib")
+    inner.is_undefined_length_sequence_item = True
+    ds = basic_dataset()
+    ds.add_new(0x7FE00010, "OW", bytes(4))
+    ds.add_new(0x7FE10010, "LO", "ACME 1.0")
+    ds.add_new(0x7FE11001, "SQ", [inner, inner])
+    ds[0x7FE11001].is_undefined_length = True
+    output = deidentify(ds, plan_of(removes_private=False))
+    assert b"Marrowby" not in output.data
+    items = output.dataset[0x7FE11001].value
+    assert [item.SOPInstanceUID for item in items] == [output.dataset.SOPInstanceUID] * 2
+    assert _private(deidentify(ds).dataset) == []
