@@ -1,10 +1,12 @@
 """`serve`: run the node in the foreground."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from dicomanon_node.cli.check import uncovered_names
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
     config_options,
@@ -13,10 +15,13 @@ from dicomanon_node.cli.common import (
 )
 from dicomanon_node.cli.welcome import tell_started
 from dicomanon_node.config import Config
-from dicomanon_node.errors import ConfigError
+from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.node import build
 from dicomanon_node.node.supervisor import StartError, Supervisor
 from dicomanon_node.ops import library_logs, logs, uncaught
+
+# So many names fit into one line of the log.
+_NAMES_A_LINE = 20
 
 
 @click.command()
@@ -72,7 +77,29 @@ def _configure_logs(config: Config) -> None:
     )
     library_logs.install()
     uncaught.install()
-    for warning in config.rules.warnings:
+    for warning in (*config.rules.warnings, *_start_warnings(config)):
         logs.get().event(
             "node.config_warning", file=warning.file, path=warning.path, message=warning.message
         )
+
+
+def _start_warnings(config: Config) -> Iterator[Problem]:
+    # What is allowed, and must not go unsaid when the node starts.
+    if not config.node.peers:
+        yield Problem("node.toml", "peers", "none listed: every sender is accepted")
+    for name, rules in config.rules.studies.items():
+        if rules.profile is not None:
+            continue
+        names = uncovered_names(rules)
+        yield Problem(
+            "studies.json",
+            name,
+            f"Profile is null: {len(names)} attributes of Table E.1-1 are kept",
+        )
+        for some in _batches(names, _NAMES_A_LINE):
+            yield Problem("studies.json", name, "kept: " + ", ".join(some))
+
+
+def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

@@ -194,3 +194,11 @@ def test_other_commands_mind_the_key_too(tmp_path: Path, command: str) -> None:
     done = cli(command, *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert all(word in done.stderr for word in words)
+
+
+def test_what_is_allowed_is_said_when_the_node_starts(start_node: Callable[..., Node]) -> None:
+    node = start_node(studies={"default": {"Profile": None, "RemovePrivateTags": True}})
+    told = " ".join(event["message"] for event in node.events("node.config_warning"))
+    assert "every sender is accepted" in told
+    assert "attributes of Table E.1-1 are kept" in told
+    assert "Patient's Name" in told
