@@ -1,0 +1,1 @@
+"""Measurements of the node that are too long for the tests."""
