@@ -5,6 +5,7 @@ which matches nothing. Encoding is strict: what cannot be said is not said.
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
@@ -17,6 +18,11 @@ _ESCAPE = re.compile(rb"\x1b[\x20-\x2f]+[\x30-\x7e]")
 # What leads back to the first repertoire (PS3.5 6.1.2.5.3).
 _DELIMITER = re.compile(rb"[\\\r\n\f\t]")
 _NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
+
+# Whatever text may come in besides the standard's character sets.
+_CODECS = tuple(sorted(set(python_encoding.values()) - {"UTF8"} | {"utf-8", "utf-16-le", "euc_jp"}))
+# A shorter run of bytes is found by chance all the time.
+_MIN_RUN_BYTES = 3
 
 _BY_TERM = {re.sub("[-_ ]+", " ", term): codec for term, codec in python_encoding.items()}
 
@@ -86,3 +92,20 @@ def _decode_fragment(fragment: bytes, first: str, delimiter: re.Pattern[bytes]) 
     return rest[: end.start()].decode(encoding, "replace") + rest[end.start() :].decode(
         first, "replace"
     )
+
+
+def spellings(word: str) -> Iterator[bytes]:
+    """The bytes of a word (PHI) in every character set and letter case, some of them twice.
+
+    They are made lower case as ASCII is, and have no NULs and no escape sequences.
+    """
+    for codec in _CODECS:
+        for cased in (word, word.upper(), word.title()):
+            try:
+                encoded = cased.encode(codec)
+            except UnicodeEncodeError:
+                continue
+            # Code extensions: only what stands between the escape sequences is sure.
+            for run in _ESCAPE.split(encoded):
+                if len(run) >= _MIN_RUN_BYTES:
+                    yield run.lower().replace(b"\0", b"")

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from dicomanon_node.deid import charset, dictionary, dummies, encoding
 from dicomanon_node.deid.identity import Identity
-from dicomanon_node.deid.needles import Needles, trade_words
+from dicomanon_node.deid.needles import Needles
+from dicomanon_node.deid.trade import trade_words
 from dicomanon_node.errors import Reason, Refused
 
 # VRs whose bytes are no text but may hold some. In those of numbers it is a maker's oddity

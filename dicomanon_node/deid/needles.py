@@ -13,13 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from functools import cached_property, lru_cache
 from itertools import permutations
-from os.path import commonprefix
-
-from pydicom._dicom_dict import DicomDictionary
-from pydicom.charset import python_encoding
 
 from dicomanon_node.deid import charset
-from dicomanon_node.deid.table import METHOD_CODES
+from dicomanon_node.deid.alternation import any_of
+from dicomanon_node.deid.trade import trade_words
 from dicomanon_node.errors import Reason, Refused
 
 
@@ -49,16 +46,12 @@ _MIN_DIGITS, _MIN_PATIENT_DIGITS, _MIN_NUMBER = 5, 4, 4
 _MIN_SURE_DIGITS = 6
 _MIN_SURE_LETTERS = 6
 _MAX_PARTS = 6
-# A shorter run of bytes is found by chance all the time.
-_MIN_ENCODED_BYTES = 3
 _MAX_ALTERNATIVES = 4_000
 # More names than this are searched for as if all were one.
 _MAX_GROUPS = 16
 _MAX_DATE_PATTERNS, _MAX_UNIONS = 200, 500
 # What is detected of an identifier: beyond it nothing is found by chance.
 _MAX_DETECTED = 12
-# Branches within branches; regular expressions are compiled recursively.
-_MAX_BRANCHING = 16
 _MIN_GLUED = 8
 # A pattern of all literals pays where it is used for many objects of a series.
 _USES_BEFORE_COMPILED = 8
@@ -75,31 +68,7 @@ _NO_DIGIT_BEFORE, _NO_DIGIT_AFTER = r"(?<!\d)", r"(?!\d)"
 _NO_FRACTION_BEFORE, _NO_FRACTION_AFTER = r"(?<![\d.])", r"(?!\d|\.\d)"
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_CODECS = tuple(sorted(set(python_encoding.values()) - {"UTF8"} | {"utf-8", "utf-16-le", "euc_jp"}))
 
-# Words of the trade beyond the attribute names of PS3.6: body parts, protocols, makers,
-# names of test objects.
-_TRADE = """
-dicomanon rules annotation burned removed
-abd abdo abdomen ankle ant anterior aorta arm art arterial axial ax base body bone brain
-breast cardiac carotid cerebral cervical chest clinic colon contrast cor coronal cranial cta
-dental diffusion dwi elbow epi fat femur finger flair fmri foot forearm gre hand head heart
-hip hospital hosp img infant kidney knee lat left leg liver loc localizer lower lumbar lung
-med medical mra mri neck neuro obl ortho patient pediatric pelvis perfusion pet phantom post
-prostate pre protocol qa qc radiology recon res resting rib right routine sag sagittal scan
-scout shoulder skull spine spect std study survey swi test testing tibia thorax thoracic tof
-trauma upper unknown venous vessel view wrist xray anon anonymous anonymized name none
-volunteer service quality control university department street road
-research clinical imaging image diagnostic diagnostics health healthcare center centre
-medicine nuclear national institute general memorial saint college school foundation science
-south north east west avenue trial protocol intensive care outpatient inpatient emergency
-healthineers systems ohif orthanc dcmtk pydicom gdcm osirix
-agfa bruker canon carestream elekta esaote fuji fujifilm hitachi hologic kodak konica mindray
-minolta philips picker samsung shimadzu siemens toshiba varian
-primary secondary original derived mosaic dicom image neurology cardiology
-headneck cspine tspine lspine sspine ctspine tlspine lsspine wholebody upperarm lowerleg upperleg
-jaw clavicle coccyx sacrum scapula sternum zygoma iac orbit sella mandible maxilla
-""".split()
 # Makers whose whole name an institution may have: conversion programs fill in their own.
 _MAKERS = frozenset(["fo-dicom", "ge medical systems", "philips medical systems"])
 
@@ -183,18 +152,7 @@ class Needles:
 def _any_bytes(words: Sequence[bytes]) -> re.Pattern[bytes] | None:
     if not words:
         return None
-    return re.compile(_any_of(word.decode("latin-1") for word in words).encode("latin-1"))
-
-
-@lru_cache(maxsize=1)
-def trade_words() -> frozenset[str]:
-    """Words that identify nobody on their own, lower case."""
-    words = set(_TRADE)
-    for code in METHOD_CODES.values():
-        words.update(_WORD.findall(code.meaning.lower()))
-    for entry in DicomDictionary.values():
-        words.update(word.lower() for word in _WORD.findall(entry[2]))
-    return frozenset(words)
+    return re.compile(any_of(word.decode("latin-1") for word in words).encode("latin-1"))
 
 
 # The objects of a series have the same identity; few series come in at a time.
@@ -335,7 +293,7 @@ class _Collected:
         if self.dates:
             dates = "|".join(self.dates).encode()
             unions += [((year.encode(),), dates) for year in sorted(self.years)]
-        spelled = {token: set(_spellings(token)) for token in solo if not token.isascii()}
+        spelled = {token: set(charset.spellings(token)) for token in solo if not token.isascii()}
         wide = {run for runs in spelled.values() for run in runs}
         groups = sorted(set(self.groups))
         width = len(solo) + len(wide) + sum(map(len, groups))
@@ -351,7 +309,7 @@ class _Collected:
             texts=self._texts(groups),
             wide=sorted(wide),
             sure=self._sure(spelled),
-            glued=_any_of(
+            glued=any_of(
                 first + second
                 for group in groups
                 for first, second in permutations(group, 2)
@@ -367,7 +325,7 @@ class _Collected:
             if not _is_wide(word):
                 runs |= {run.decode("latin-1") for run in spelled.get(word, ())}
         runs = {run for run in runs if len(run) >= _MIN_SURE_LETTERS}
-        return rf"(?<![a-z\x80-\xff])(?:{_any_of(runs)})(?![a-z\x80-\xff])" if runs else ""
+        return rf"(?<![a-z\x80-\xff])(?:{any_of(runs)})(?![a-z\x80-\xff])" if runs else ""
 
     def _solo(self) -> Iterator[str]:
         yield from sorted(self.words | self.numbers)
@@ -390,7 +348,7 @@ class _Collected:
         narrow = {word for word in self.words | self.numbers if not _is_wide(word)}
         numbers = {word for word in narrow if any(map(str.isdigit, word))}
         if narrow != numbers:
-            worded.append(_any_of(narrow - numbers))
+            worded.append(any_of(narrow - numbers))
         # At the same place the first one wins: a number goes before the word it begins with.
         texts = _bounded(numbers)
         if self.dates:
@@ -398,35 +356,17 @@ class _Collected:
         if worded:
             texts.append(f"{_NO_LETTER_BEFORE}(?:{'|'.join(worded)}){_NO_LETTER_AFTER}")
         wide = [word for word in self._solo() if _is_wide(word)]
-        return [*texts, _any_of(wide)] if wide else texts
+        return [*texts, any_of(wide)] if wide else texts
 
 
 def _is_wide(word: str) -> bool:
     return any(character >= _FIRST_WIDE for character in word)
 
 
-def _any_of(words: Iterable[str], branching: int = 0) -> str:
-    # The longest of them, as a tree: a search costs the same for few as for many.
-    tails: dict[str, list[str]] = {}
-    found = set(words)
-    if branching == _MAX_BRANCHING:
-        return "|".join(re.escape(word) for word in sorted(found, key=lambda w: (-len(w), w)))
-    for word in found - {""}:
-        tails.setdefault(word[0], []).append(word)
-    branches = []
-    for _, begun in sorted(tails.items()):
-        stem = commonprefix(begun)  # noqa: RUF071  (of words, not of paths)
-        rest = [word[len(stem) :] for word in begun]
-        branches.append(
-            re.escape(stem) + (f"(?:{_any_of(rest, branching + 1)})" if len(begun) > 1 else "")
-        )
-    return "|".join(branches + [""] * ("" in found))
-
-
 def _joined(group: tuple[str, ...]) -> str:
     # Two or more parts of one name side by side are that name, whatever else they mean.
     # Nothing is tried twice and no run is long: what a sender repeats costs no more.
-    part = f"(?>{_any_of(group)})"
+    part = f"(?>{any_of(group)})"
     is_short = min(map(len, group)) < _MIN_WORD
     return rf"{part}(?>[\W_]{{{int(is_short)},3}}+{part}){{1,{_MAX_PARTS}}}+"
 
@@ -440,19 +380,6 @@ def _bounded(numbers: Iterable[str]) -> list[str]:
         bounds = (before if number[0].isdigit() else "", after if number[-1].isdigit() else "")
         by_bounds.setdefault(bounds, []).append(number)
     return [
-        f"{before}(?:{_any_of(found)}){after}"
+        f"{before}(?:{any_of(found)}){after}"
         for (before, after), found in sorted(by_bounds.items())
     ]
-
-
-def _spellings(token: str) -> Iterator[bytes]:
-    for codec in _CODECS:
-        for cased in (token, token.upper(), token.title()):
-            try:
-                encoded = cased.encode(codec)
-            except UnicodeEncodeError:
-                continue
-            # Code extensions: only what stands between the escape sequences is sure.
-            for run in re.split(rb"\x1b[\x20-\x2f]+[\x30-\x7e]", encoded):
-                if len(run) >= _MIN_ENCODED_BYTES:
-                    yield run.lower().replace(b"\0", b"")
