@@ -56,7 +56,7 @@ layers: $(VENV)/dev.stamp
 	@$(BIN)/lint-imports
 
 lock: $(VENV)/dev.stamp
-	@for name in build runtime dev; do \
+	@for name in build runtime dev bench; do \
 		$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --no-header \
 			requirements/$$name.in --output-file requirements/$$name.txt; \
