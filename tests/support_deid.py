@@ -34,6 +34,7 @@ from dicomanon_node.deid.engine import Deidentified, Deidentifier
 from dicomanon_node.deid.plan import Plan
 from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.deid.rules import StudyRules
+from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import Reason, Refused
 
 IMPLICIT = IMPLICIT_VR_LITTLE_ENDIAN
@@ -138,10 +139,11 @@ def deidentify(
     *,
     limits: Limits = LIMITS,
     cuts: Iterable[int] = (),
+    trace: Trace | None = None,
 ) -> Output:
     """De-identify one object, its bytes fed in the pieces that `cuts` makes of them."""
     body = encode(source, transfer_syntax_uid) if isinstance(source, Dataset) else source
-    run = _Run(plan or plan_of(), transfer_syntax_uid, limits)
+    run = _Run(plan or plan_of(), transfer_syntax_uid, limits, trace)
     for fragment in pieces(body, cuts):
         run.write(fragment)
     return run.finish()
@@ -158,8 +160,10 @@ def pieces(body: bytes, cuts: Iterable[int]) -> Iterator[memoryview]:
 class _Run:
     # The order of `receive`, without a spool.
 
-    def __init__(self, plan: Plan, transfer_syntax_uid: str, limits: Limits) -> None:
-        self.plan, self.limits = plan, limits
+    def __init__(
+        self, plan: Plan, transfer_syntax_uid: str, limits: Limits, trace: Trace | None
+    ) -> None:
+        self.plan, self.limits, self.trace = plan, limits, trace
         self.implicit = transfer_syntax_uid == IMPLICIT
         self.transfer_syntax_uid = output_transfer_syntax(transfer_syntax_uid)
         self.converter: Inflater | ByteSwapper | None = None
@@ -200,7 +204,9 @@ class _Run:
 
     def rewrite(self, header: bytes) -> None:
         elements = Elements(header, self.scanner.rows, implicit=self.implicit)
-        self.engine = Deidentifier(elements, self.plan, self.transfer_syntax_uid, self.limits)
+        self.engine = Deidentifier(
+            elements, self.plan, self.transfer_syntax_uid, self.limits, self.trace
+        )
         self.header = self.engine.header()
         self.out += [bytes(chunk) for chunk in self.header.chunks]
 

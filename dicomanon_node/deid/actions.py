@@ -51,14 +51,20 @@ def _uid(rewriter: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes
     make = rewriter.plan.pseudonyms.uid
     if b"\\" not in raw:
         new = make(raw, salt)
-        rewriter.identity.add_uid(raw, new)
+        _replaced_uid(rewriter, raw, new)
         return new if len(new) % 2 == 0 else new + b"\0"
     news = []
     for part in raw.split(b"\\"):
         new = make(part, salt)
-        rewriter.identity.add_uid(part, new)
+        _replaced_uid(rewriter, part, new)
         news.append(new)
     return b"\\".join(news)
+
+
+def _replaced_uid(rewriter: "Rewriter", original: bytes, new: bytes) -> None:
+    rewriter.identity.add_uid(original, new)
+    if rewriter.trace is not None and original.strip(_PADDING) != new:
+        rewriter.trace.uids[original.strip(_PADDING)] = new
 
 
 def _class_uid(
@@ -76,9 +82,12 @@ def _class_uid(
 
 def _patient_id(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes) -> bytes:
     own = raw.strip(_PADDING)
-    if not own or own == rw.patient.own_id:
-        return rw.patient.pseudonym.encode()
-    return rw.plan.pseudonyms.patient(own).encode()
+    new = rw.patient.pseudonym.encode()
+    if own and own != rw.patient.own_id:
+        new = rw.plan.pseudonyms.patient(own).encode()
+    if own and rw.trace is not None:
+        rw.trace.patients[own] = new
+    return new
 
 
 def _patient_name(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:

@@ -23,6 +23,7 @@ from dicomanon_node.deid.numeric import NUMERIC_VRS
 from dicomanon_node.deid.plan import KEPT, Plan
 from dicomanon_node.deid.rewrite import Patient, Rewriter
 from dicomanon_node.deid.rules import BurnedIn
+from dicomanon_node.deid.trace import Outcome, Trace
 from dicomanon_node.errors import Reason, Refused
 
 Chunk = bytes | memoryview
@@ -75,15 +76,22 @@ class Deidentifier:
         plan: The study's compiled rules.
         transfer_syntax_uid: Of the output; the header's encoding is that of `elements`.
         limits: How much is looked at.
+        trace: Told what happens to each element; None: nobody wants to know.
     """
 
     def __init__(
-        self, elements: Elements, plan: Plan, transfer_syntax_uid: str, limits: Limits
+        self,
+        elements: Elements,
+        plan: Plan,
+        transfer_syntax_uid: str,
+        limits: Limits,
+        trace: Trace | None = None,
     ) -> None:
         self._elements = elements
         self._plan = plan
         self._transfer_syntax_uid = transfer_syntax_uid
         self._limits = limits
+        self._trace = trace
         self._patient = self._whose()
         self._rewriter = self._make_rewriter(elements, None)
 
@@ -104,6 +112,8 @@ class Deidentifier:
         identity = self._rewriter.identity
         if self._plan.is_guarded and leaks.survives(written, identity):
             self._rewriter = self._make_rewriter(self._elements, identity)
+            if self._trace is not None:
+                self._trace.restart()
             written, names = self._rewrite()
             if leaks.remains(written, identity):
                 raise Refused(Reason.LEAK_FOUND)
@@ -151,7 +161,9 @@ class Deidentifier:
         return Patient(own_id, scope, pseudonyms.patient(scope), pseudonyms.days(scope))
 
     def _make_rewriter(self, elements: Elements, guarded_by: Identity | None) -> Rewriter:
-        rewriter = Rewriter(elements.buffer, self._plan, self._patient, self._limits, guarded_by)
+        rewriter = Rewriter(
+            elements.buffer, self._plan, self._patient, self._limits, guarded_by, self._trace
+        )
         rewriter.document = dummies.document(self._elements.ascii(_MIME_TYPE).lower())
         rewriter.character_set = self._elements.value(_SPECIFIC_CHARACTER_SET) or b""
         return rewriter
@@ -192,7 +204,21 @@ class Deidentifier:
             shifts_dates=rewriter.shifts_dates,
             implicit=elements.implicit,
         )
+        if self._trace is not None:
+            self._note_insertions(self._trace, insertions)
         return writing.written(), writing.names()
+
+    def _note_insertions(self, trace: Trace, insertions: Mapping[int, bytes]) -> None:
+        read = header_reader(implicit=self._elements.implicit)
+        for tag, encoded in sorted(insertions.items()):
+            if encoded:
+                _, vr, value, _ = read(encoded, 0, len(encoded))
+                is_label = tag in labels.LABEL_TAGS
+                source = "label" if is_label else self._plan.decide(tag, vr).source
+                old = self._elements.value(tag) or b""
+                outcome = Outcome.REPLACED if tag in self._elements else Outcome.ADDED
+                trace.note(tag, vr, source, outcome, old, encoded[value:])
+        trace.steps.sort(key=lambda step: step.path[0][0])
 
     def _added(self, tag: int, text: str) -> bytes:
         vr = vr_of(tag)
@@ -267,7 +293,7 @@ class _Writing:
         rewriter, parts = self._rewriter, self._parts
         buffer, implicit = self._elements.buffer, self._elements.implicit
         shortcuts = self._shortcuts
-        drops_private = rewriter.plan.drops_all_private
+        drops_private = rewriter.plan.drops_all_private and rewriter.trace is None
         wanted = sorted(self._insertions, reverse=True)
         next_tag = wanted.pop() if wanted else _NO_TAG
         run = skip_until = 0

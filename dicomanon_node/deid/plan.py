@@ -109,6 +109,8 @@ _SPEAKING_TAGS = frozenset(
 # Elements whose values must be looked at, whatever is done with them.
 _SEEN_TAGS = SOURCE_TAGS | LABEL_TAGS | {_SPECIFIC_CHARACTER_SET}
 
+DROPPED_PRIVATE = Decision(Verb.DROP, "Table E.1-1 X: private attributes")
+
 # A shortcut that is compared by identity: the element stays, byte for byte.
 KEPT = b"kept"
 
@@ -192,7 +194,7 @@ class Plan:
             return from_rule(rule, vr, "private tag rule")
         is_saved = private in rules.saved_private or tag in rules.saved_groups
         if rules.removes_private and not is_saved:
-            return Decision(Verb.DROP, "Table E.1-1 X: private attributes")
+            return DROPPED_PRIVATE
         rule = rules.vrs.get(vr)
         if rule is not None:
             return from_rule(rule, vr, "VR rule")

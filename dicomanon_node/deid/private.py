@@ -11,6 +11,7 @@ from dicomanon_node.deid.decisions import Verb
 from dicomanon_node.deid.dictionary import UNDEFINED_LENGTH
 from dicomanon_node.deid.elements import header_reader
 from dicomanon_node.deid.rules import PrivateTag
+from dicomanon_node.deid.trace import Outcome
 from dicomanon_node.errors import Reason, Refused
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def rewrite_group(
             # PS3.5 7.8.1: a creator is one LO value; a block claimed by anything else is nobody's.
             is_creator = vr in ("LO", "UN") and length <= _MAX_CREATOR_BYTES and b"\\" not in raw
             if not is_creator:
+                _note_gone(rewriter, tag, vr, "nobody's private block")
                 pos = stop
                 continue
             if rewriter.guard is None or rewriter.guard.is_clean_name(raw):
@@ -54,6 +56,7 @@ def rewrite_group(
             continue
         creator = creators.get(number >> 8)
         if creator is None:
+            _note_gone(rewriter, tag, vr, "private element without a creator")
             pos = rewriter.after(value, vr, stop, end, implicit=implicit)
             continue
         element = Span(tag, vr, pos, value, stop, end, implicit, depth)
@@ -112,14 +115,20 @@ def _acted_upon(
     private_tag = PrivateTag(tag >> 16, creator, tag & 0xFF)
     decision = rewriter.plan.decide_private(private_tag, tag, handled)
     if decision.verb is Verb.WALK:
-        return rewriter.sequence(tag, vr, start, value, stop, end, implicit, depth)
+        return rewriter.walked(decision, tag, vr, start, value, stop, end, implicit, depth, creator)
     after = rewriter.after(value, vr, stop, end, implicit=implicit)
     if decision.verb is Verb.DROP:
+        _note_gone(rewriter, tag, handled, decision.source, creator)
         return b"", after
     new = rewriter.decided(
-        decision, tag, vr, handled, start, value, after, stop is None, implicit, depth
+        decision, tag, vr, handled, start, value, after, stop is None, implicit, depth, creator
     )
     return new, after
+
+
+def _note_gone(rewriter: "Rewriter", tag: int, vr: str, source: str, creator: str = "") -> None:
+    if rewriter.trace is not None:
+        rewriter.trace.note(tag, vr, source, Outcome.REMOVED, creator=creator)
 
 
 def _looks_like_items(rewriter: "Rewriter", element: Span) -> bool:

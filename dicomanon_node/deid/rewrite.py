@@ -27,8 +27,9 @@ from dicomanon_node.deid.elements import (
 )
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.leaks import Guard
-from dicomanon_node.deid.plan import CLASS_UID_TAGS, KEPT, Plan
+from dicomanon_node.deid.plan import CLASS_UID_TAGS, DROPPED_PRIVATE, KEPT, Plan
 from dicomanon_node.deid.rules import RuleAction
+from dicomanon_node.deid.trace import Outcome, Trace
 from dicomanon_node.errors import Reason, Refused
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
@@ -67,11 +68,14 @@ class Rewriter:
         document: The dummy that replaces an encapsulated document.
         identity: The identifiers found so far (PHI).
         guard: Looks at what is kept, once something has been found to survive.
+        trace: Told what happens to each element, if anybody wants to know.
+        creator: Private creator of the sequence being entered; "" for standard ones.
     """
 
     __slots__ = (
         "buffer",
         "character_set",
+        "creator",
         "document",
         "element_count",
         "guard",
@@ -82,6 +86,7 @@ class Rewriter:
         "patient",
         "plan",
         "shifts_dates",
+        "trace",
     )
 
     def __init__(
@@ -91,6 +96,7 @@ class Rewriter:
         patient: Patient,
         limits: Limits,
         guarded_by: Identity | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.buffer = buffer
         self.plan = plan
@@ -104,10 +110,12 @@ class Rewriter:
         self.document = b""
         self.identity = guarded_by or Identity(plan.constants)
         self.guard = Guard(guarded_by) if guarded_by is not None else None
+        self.trace = trace
+        self.creator = ""
 
     def shortcuts(self, *, implicit: bool) -> Mapping[tuple[int, str], bytes]:
         """`Plan.shortcuts`, where nothing but the plan has a say."""
-        if self.guard is not None or self.item_hash is not None:
+        if self.guard is not None or self.item_hash is not None or self.trace is not None:
             return {}
         return self.plan.shortcuts[implicit]
 
@@ -140,7 +148,7 @@ class Rewriter:
             raise Refused(Reason.NESTED_TOO_DEEP)
         buffer, read = self.buffer, header_reader(implicit=implicit)
         shortcuts = self.shortcuts(implicit=implicit)
-        drops_private = self.plan.drops_all_private
+        drops_private = self.plan.drops_all_private and self.trace is None
         outer_character_set = self.character_set
         out: list[bytes] = []
         start = run = pos
@@ -210,6 +218,8 @@ class Rewriter:
         """
         if tag & 0x10000:
             if self.plan.drops_all_private:
+                if self.trace is not None:
+                    self.trace.note(tag, vr, DROPPED_PRIVATE.source, Outcome.REMOVED)
                 return b"", self.after(value, vr, stop, end, implicit=implicit)
             return private.rewrite_group(self, start, end, implicit=implicit, depth=depth)
         handled_vr = vr
@@ -224,12 +234,31 @@ class Rewriter:
         if self.item_hash is not None:
             decision = actions.inside_hashed(decision, self.item_hash, handled_vr)
         if decision.verb is Verb.WALK:
-            return self.sequence(tag, vr, start, value, stop, end, implicit, depth)
+            return self.walked(decision, tag, vr, start, value, stop, end, implicit, depth)
         is_undefined = stop is None
         after = self.after(value, vr, stop, end, implicit=implicit)
         return self.decided(
             decision, tag, vr, handled_vr, start, value, after, is_undefined, implicit, depth
         ), after
+
+    def walked(
+        self,
+        decision: Decision,
+        tag: int,
+        vr: str,
+        start: int,
+        value: int,
+        stop: int | None,
+        end: int,
+        implicit: bool,
+        depth: int,
+        creator: str = "",
+    ) -> tuple[bytes | None, int]:
+        """Rewrite a sequence that stays, and say so."""
+        if self.trace is not None:
+            self.trace.note(tag, "SQ", decision.source, Outcome.WALKED, creator=creator)
+            self.creator = creator
+        return self.sequence(tag, vr, start, value, stop, end, implicit, depth)
 
     def decided(
         self,
@@ -243,12 +272,75 @@ class Rewriter:
         is_undefined: bool,
         implicit: bool,
         depth: int,
+        creator: str = "",
     ) -> bytes | None:
         """Do what has been decided for an element that is not walked.
 
         Returns:
             The new element (b"" removes it), or None where it stays.
         """
+        if self.trace is None:
+            return self._decided(
+                decision, tag, vr, handled_vr, start, value, after, is_undefined, implicit, depth
+            )
+        at = len(self.trace.steps)
+        new = self._decided(
+            decision, tag, vr, handled_vr, start, value, after, is_undefined, implicit, depth
+        )
+        inner = self.trace.steps[at:]
+        del self.trace.steps[at:]
+        self._note(decision, tag, handled_vr, self.buffer[value:after], new, implicit, creator)
+        self.trace.steps += inner
+        return new
+
+    def _note(
+        self,
+        decision: Decision,
+        tag: int,
+        vr: str,
+        original: bytes,
+        new: bytes | None,
+        implicit: bool,
+        creator: str,
+    ) -> None:
+        written = b""
+        if new is None:
+            outcome, written = Outcome.KEPT, original
+        elif not new:
+            outcome = Outcome.REMOVED
+        else:
+            _, _, value, _ = header_reader(implicit=implicit)(new, 0, len(new))
+            written = new[value:]
+            outcome = Outcome.REPLACED if written else Outcome.EMPTIED
+        if new is not None and decision.verb in (Verb.KEEP, Verb.KEEP_DATE):
+            outcome = Outcome.GUARDED
+        if vr == "SQ":
+            original = written = b""
+        if self.trace is not None:
+            self.trace.note(
+                tag,
+                vr,
+                decision.source,
+                outcome,
+                original,
+                written,
+                character_set=self.character_set,
+                creator=creator,
+            )
+
+    def _decided(
+        self,
+        decision: Decision,
+        tag: int,
+        vr: str,
+        handled_vr: str,
+        start: int,
+        value: int,
+        after: int,
+        is_undefined: bool,
+        implicit: bool,
+        depth: int,
+    ) -> bytes | None:
         if handled_vr == "SQ":
             return self._decided_sequence(
                 decision,
@@ -326,6 +418,8 @@ class Rewriter:
         limit = end if stop is None else stop
         out: list[bytes] = []
         run = pos = value
+        creator, self.creator = self.creator, ""
+        number = 0
         while pos < limit:
             item_tag, item_vr, content, length = read_implicit_header(buffer, pos, limit)
             if item_tag == SEQUENCE_DELIMITATION and not length:
@@ -342,7 +436,12 @@ class Rewriter:
             if not is_delimited and content + length > limit:
                 raise Refused(Reason.TRUNCATED, tag)
             item_end = limit if is_delimited else content + length
+            if self.trace is not None:
+                self.trace.enter(tag, creator, number)
             new, after = self.dataset(content, item_end, inner_implicit, depth + 1, is_delimited)
+            if self.trace is not None:
+                self.trace.leave()
+            number += 1
             if is_delimited:
                 after += 8
             if new is not None:

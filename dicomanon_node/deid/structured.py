@@ -78,12 +78,17 @@ def _dummy_code(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
 def _reduce_content(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
     implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
     kept = []
-    for content, end, is_delimited in _items(rewriter, span, implicit=implicit):
+    items = _items(rewriter, span, implicit=implicit)
+    for number, (content, end, is_delimited) in enumerate(items):
         found = _find(rewriter, content, end, _VALUE_TYPE, implicit=implicit)
         if found is not None and found.strip(b" \0") in _REFERRING:
+            if rewriter.trace is not None:
+                rewriter.trace.enter(span.tag, "", number)
             kept.append(
                 _rewritten_item(rewriter, content, end, span, implicit, is_delimited=is_delimited)
             )
+            if rewriter.trace is not None:
+                rewriter.trace.leave()
         else:
             rewriter.forget_items(span._replace(value=content, after=end))
     if not kept:
@@ -115,11 +120,15 @@ def _reduce_graphics(rewriter: "Rewriter", span: Span, _decision: Decision) -> b
     )
     graphics = encoding.element(0x00700009, "SQ", point, implicit=implicit)
     kept = []
-    for content, end, _ in _items(rewriter, span, implicit=implicit):
+    for number, (content, end, _) in enumerate(_items(rewriter, span, implicit=implicit)):
+        if rewriter.trace is not None:
+            rewriter.trace.enter(span.tag, "", number)
         parts = [
             _rewritten(rewriter, content, end, tag, span, implicit=implicit)
             for tag in (_REFERENCED_IMAGE_SEQUENCE, _GRAPHIC_LAYER)
         ]
+        if rewriter.trace is not None:
+            rewriter.trace.leave()
         kept.append(encoding.item(b"".join(parts) + graphics))
     return rewriter.with_content(span.start, span.value, b"".join(kept), is_undefined=False)
 
