@@ -7,6 +7,7 @@ A `Decision` is a value. Which rule or row of the table holds for an element is 
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 
+from dicomanon_node.deid.iod import Type
 from dicomanon_node.deid.rules import ActionKind, RuleAction
 from dicomanon_node.deid.table import Code, Row
 
@@ -81,7 +82,7 @@ def kept(vr: str, source: str) -> Decision:
     return Decision(Verb.KEEP, source)
 
 
-def from_code(row: Row, code: Code, vr: str, source: str) -> Decision:
+def from_code(row: Row, code: Code, vr: str, source: str, required: Type | None = None) -> Decision:
     """What a code of Table E.1-1 means for an attribute.
 
     Args:
@@ -89,18 +90,22 @@ def from_code(row: Row, code: Code, vr: str, source: str) -> Decision:
         code: The code that holds; not K and not C.
         vr: The element's VR.
         source: Which rule decided, in words.
+        required: The attribute's Type in the object's IOD, which chooses among compound
+            codes; None where it is not known: the choice that keeps every IOD valid.
 
     Standard: PS3.15 Table E.1-1a.
     """
-    # Compound codes: the attribute's Type in the IOD would choose; as long as it is not
-    # known, the choice that keeps every IOD valid is taken (PS3.15 Table E.1-1a).
+    if row.tag in (_PATIENT_NAME, _PATIENT_ID):
+        # Never empty, whatever its Type: importers file objects by them.
+        change = Change.PATIENT_NAME if row.tag == _PATIENT_NAME else Change.PATIENT
+        return Decision(Verb.CHANGE, source, change)
+    if required is not None:
+        chosen = _CHOICES[code][required]
+        source += f", {chosen} for Type {_TYPES[required]}"
+        code = chosen
     if row.tag == _WAVEFORM_ANNOTATION_SEQUENCE or code is Code.X:
         # Waveform Annotation is a whole module that no IOD requires (PS3.3 A.34).
         return Decision(Verb.DROP, source)
-    if row.tag == _PATIENT_NAME:
-        return Decision(Verb.CHANGE, source, Change.PATIENT_NAME)
-    if row.tag == _PATIENT_ID:
-        return Decision(Verb.CHANGE, source, Change.PATIENT)
     if code is Code.U or vr == "UI":
         return Decision(Verb.CHANGE, source, Change.UID)
     if code is Code.X_OR_Z_OR_U:
@@ -114,6 +119,17 @@ def from_code(row: Row, code: Code, vr: str, source: str) -> Decision:
         return Decision(Verb.WALK, source)
     return Decision(Verb.CHANGE, source, Change.DUMMY)
 
+
+# The choice that a Type leaves of a compound code. References to images that stay
+# references are worth more than their absence: X/Z/U* is always U*.
+_CHOICES = {
+    Code.X_OR_Z: {Type.OPTIONAL: Code.X, Type.PRESENT: Code.Z, Type.VALUE: Code.D},
+    Code.X_OR_D: {Type.OPTIONAL: Code.X, Type.PRESENT: Code.D, Type.VALUE: Code.D},
+    Code.Z_OR_D: {Type.OPTIONAL: Code.Z, Type.PRESENT: Code.Z, Type.VALUE: Code.D},
+    Code.X_OR_Z_OR_D: {Type.OPTIONAL: Code.X, Type.PRESENT: Code.Z, Type.VALUE: Code.D},
+    Code.X_OR_Z_OR_U: dict.fromkeys(Type, Code.X_OR_Z_OR_U),
+}
+_TYPES = {Type.OPTIONAL: "3", Type.PRESENT: "2", Type.VALUE: "1"}
 
 # How the D of an attribute that is more than a string is met.
 _DUMMY_SEQUENCES = {

@@ -88,7 +88,7 @@ class Deidentifier:
         trace: Trace | None = None,
     ) -> None:
         self._elements = elements
-        self._plan = plan
+        self._plan = plan.for_sop_class(elements.ascii(_SOP_CLASS_UID))
         self._transfer_syntax_uid = transfer_syntax_uid
         self._limits = limits
         self._trace = trace
@@ -286,7 +286,7 @@ class _Writing:
         self._replaced: dict[int, bytes] = dict(insertions)
         # A number stands for the insertion with that tag.
         self._parts: list[bytes | int] = []
-        self._shortcuts = rewriter.shortcuts(implicit=elements.implicit)
+        self._shortcuts = rewriter.shortcuts(nested=False, implicit=elements.implicit)
         self._rewrite()
 
     def _rewrite(self) -> None:  # noqa: C901, PLR0912  (one loop, kept flat for speed)

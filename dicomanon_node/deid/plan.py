@@ -4,15 +4,25 @@
     the table does not list
 
 A `Plan` decides; it does not touch an object. Decisions are cached by (tag, VR), so
-that the hot path asks a dictionary.
+that the hot path asks a dictionary. Each SOP class has a plan of its own: the Types of
+its IOD choose among compound codes.
 """
 
 from collections.abc import Iterator
+from copy import copy
 
 from dicomanon_node.deid import dictionary, dummies
 from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code, from_rule, kept
 from dicomanon_node.deid.encoding import element
+from dicomanon_node.deid.floor import (
+    CLASS_UID_TAGS,
+    IDENTIFYING_TAGS,
+    IDENTIFYING_VRS,
+    SPEAKING_TAGS,
+    TEMPORAL_VRS,
+)
 from dicomanon_node.deid.identity import SOURCE_TAGS
+from dicomanon_node.deid.iod import Types, types_of
 from dicomanon_node.deid.labels import LABEL_TAGS
 from dicomanon_node.deid.needles import Kind
 from dicomanon_node.deid.pseudonyms import Key, Pseudonyms
@@ -40,76 +50,21 @@ AVAILABLE_OPTIONS: frozenset[Option] = frozenset(
 
 _ENCAPSULATED_DOCUMENT_LENGTH = 0x00420015
 
-# UI attributes that name a class, a syntax or a vocabulary, never an instance: they are
-# not identifying and an object whose class is replaced is unreadable (PS3.6 Table A-1).
-CLASS_UID_TAGS = frozenset(
-    {
-        0x00080016,  # SOP Class UID
-        0x0008001A,  # Related General SOP Class UID
-        0x0008001B,  # Original Specialized SOP Class UID
-        0x00080062,  # SOP Classes in Study
-        0x0008010C,  # Coding Scheme UID
-        0x00080117,  # Context UID
-        0x00080118,  # Mapping Resource UID
-        0x0008040E,  # Stored Instance Transfer Syntax UID
-        0x00081150,  # Referenced SOP Class UID
-        0x0008115A,  # SOP Classes Supported
-        0x00083002,  # Available Transfer Syntax UID
-        0x00340003,  # Flow Transfer Syntax UID
-        0x04000010,  # MAC Calculation Transfer Syntax UID
-        0x04000510,  # Encrypted Content Transfer Syntax UID
-        0x30100052,  # Pertinent SOP Classes in Study
-        0x30100053,  # Pertinent SOP Classes in Series
-    }
-)
-
 # Groups that do not belong into a data set (PS3.5 7.1, PS3.7 E.1, PS3.10 7.1).
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
 _LENGTH_TO_END = 0x00080001  # retired; as a group length, it counts what is no longer there
 _SPECIFIC_CHARACTER_SET = 0x00080005
 
-_TEMPORAL_VRS = frozenset({"DA", "DT", "TM"})
-# VRs whose every value is taken for identifying where the table does not list it.
-_IDENTIFYING_VRS = _TEMPORAL_VRS | {"AE", "PN", "UI", "UR"}
 _MODIFIED = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
 
-
-# Attributes that identify and that Table E.1-1 (2026d) does not list.
-_IDENTIFYING_TAGS = frozenset(
-    {
-        0x00100033,  # Patient's Birth Date in Alternative Calendar
-        0x00100034,  # Patient's Death Date in Alternative Calendar
-        0x00102295,  # Breed Registration Number
-        0x00181003,  # Device ID
-        0x00181803,  # NTP Source Address
-        0x00401006,  # Placer Order Number / Procedure (retired)
-        0x00401007,  # Filler Order Number / Procedure (retired)
-        0x0040A992,  # Uniform Resource Locator (Trial)
-        0x0040E001,  # HL7 Instance Identifier
-        0x00720008,  # Hanging Protocol Creator
-        0x0074100C,  # Contact Display Name
-        0x21000160,  # Owner ID
-        0x4010101A,  # Boarding Pass ID
-    }
-)
-# Free text that people fill in and that the table does not list: a dummy, because some
-# of them are of Type 1 or 2.
-_SPEAKING_TAGS = frozenset(
-    {
-        0x00380102,  # Resource Description
-        0x00400400,  # Comments on the Scheduled Procedure Step
-        0x0040A160,  # Text Value
-        0x00420010,  # Document Title
-        0x01000424,  # SOP Authorization Comment
-        0x30020004,  # RT Image Description
-        0x30040006,  # Dose Comment
-    }
-)
 
 # Elements whose values must be looked at, whatever is done with them.
 _SEEN_TAGS = SOURCE_TAGS | LABEL_TAGS | {_SPECIFIC_CHARACTER_SET}
 
 DROPPED_PRIVATE = Decision(Verb.DROP, "Table E.1-1 X: private attributes")
+
+Decisions = dict[tuple[int, str], Decision]
+Shortcuts = dict[tuple[int, str], bytes]
 
 # A shortcut that is compared by identity: the element stays, byte for byte.
 KEPT = b"kept"
@@ -119,9 +74,10 @@ class Plan:
     """What is done with each element under one study's rules. Thread-safe.
 
     Attributes:
-        shortcuts: For Explicit and for Implicit VR, by (tag, VR): what an element becomes,
-            of those that are done with by this alone; nothing need be known of their
-            values. `KEPT`, b"" to drop it, or the new element where the old is not empty.
+        shortcuts: At the top level and nested, for Explicit and for Implicit VR, by (tag,
+            VR): what an element becomes, of those that are done with by this alone; nothing
+            need be known of their values. `KEPT`, b"" to drop it, or the new element where
+            the old is not empty.
         drops_all_private: No private element is kept.
         is_guarded: What is kept is searched for identifiers; without the profile, kept
             means kept.
@@ -155,26 +111,47 @@ class Plan:
             if rule.kind is ActionKind.VALUE and rule.value
         )
         self.cleans_text = Option.CLEAN_DESCRIPTORS in rules.options
-        self.shortcuts: tuple[dict[tuple[int, str], bytes], dict[tuple[int, str], bytes]] = {}, {}
-        self._decisions: dict[tuple[int, str], Decision] = {}
+        self._by_class: dict[str, Plan] = {}
+        self._decide_for(None)
 
-    def decide(self, tag: int, vr: str) -> Decision:
+    def _decide_for(self, types: Types | None) -> None:
+        self._types = types
+        self.shortcuts: tuple[tuple[Shortcuts, Shortcuts], tuple[Shortcuts, Shortcuts]] = (
+            ({}, {}),
+            ({}, {}),
+        )
+        self._decisions: tuple[Decisions, Decisions] = {}, {}
+
+    def for_sop_class(self, sop_class_uid: str) -> "Plan":
+        """The same rules for objects of one SOP class; of an unknown one, this plan itself."""
+        plan = self._by_class.get(sop_class_uid)
+        if plan is None:
+            types = types_of(sop_class_uid)
+            if types is None:
+                return self
+            plan = copy(self)
+            plan._decide_for(types)  # noqa: SLF001  (its own class)
+            self._by_class[sop_class_uid] = plan
+        return plan
+
+    def decide(self, tag: int, vr: str, *, nested: bool = False) -> Decision:
         """What is done with a standard element.
 
         Args:
             tag: Tag number, of an even group.
             vr: Its VR; where the object says UN and the dictionary knows, the dictionary's.
+            nested: Whether it is in an item of a sequence.
         """
-        decision = self._decisions.get((tag, vr))
+        decision = self._decisions[nested].get((tag, vr))
         if decision is None:
-            decision = self._decide(tag, vr)
+            decision = self._decide(tag, vr, nested=nested)
             # Bounded: only tags the dictionary knows are remembered, the rest is dropped anyway.
             if dictionary.vr_of(tag) is not None:
-                self._decisions[tag, vr] = decision
+                self._decisions[nested][tag, vr] = decision
                 for implicit in (False, True):
                     shortcut = _shortcut(decision, tag, vr, implicit=implicit)
                     if shortcut is not None:
-                        self.shortcuts[implicit][tag, vr] = shortcut
+                        self.shortcuts[nested][implicit][tag, vr] = shortcut
         return decision
 
     def decide_private(self, private: PrivateTag, tag: int, vr: str) -> Decision:
@@ -198,7 +175,7 @@ class Plan:
         rule = rules.vrs.get(vr)
         if rule is not None:
             return from_rule(rule, vr, "VR rule")
-        if rules.profile is Profile.BASIC and vr in _IDENTIFYING_VRS - {"TM"}:
+        if rules.profile is Profile.BASIC and vr in IDENTIFYING_VRS - {"TM"}:
             return self._floor(tag, vr)
         return kept(vr, "private, kept by the study")
 
@@ -220,7 +197,7 @@ class Plan:
             if row.tag not in self.rules.tags and row.vr not in self.rules.vrs
         ]
 
-    def _decide(self, tag: int, vr: str) -> Decision:
+    def _decide(self, tag: int, vr: str, *, nested: bool) -> Decision:
         known_vr = dictionary.vr_of(tag)
         group = tag >> 16
         if group in _FOREIGN_GROUPS:
@@ -242,20 +219,23 @@ class Plan:
                 return Decision(Verb.DROP, "a sequence that cannot be walked")
             row = TABLE.get(base) or _group_row(tag)
             if row is not None:
-                return self._from_row(row, vr)
-            if known_vr != vr and known_vr in _IDENTIFYING_VRS:
+                return self._from_row(row, vr, nested=nested)
+            if known_vr != vr and known_vr in IDENTIFYING_VRS:
                 return Decision(Verb.DROP, "not of its VR")
             return self._floor(tag, vr)
         return kept(vr, "not listed, no profile")
 
-    def _from_row(self, row: Row, vr: str) -> Decision:
+    def _from_row(self, row: Row, vr: str, *, nested: bool) -> Decision:
         code, option = row.code(self.rules.options)
         source = f"Table E.1-1 {code}" + (f" by {option}" if option else "")
         if code is Code.K:
             return kept(vr, source)
         if code is Code.C and option is not None:
             return self._cleaned(row, vr, option, source)
-        return from_code(row, code, vr, source)
+        required = None
+        if "/" in code and self._types is not None:
+            required = self._types.of(row.tag, nested=nested)
+        return from_code(row, code, vr, source, required)
 
     def _cleaned(self, row: Row, vr: str, option: Option, source: str) -> Decision:
         if option is _MODIFIED:
@@ -282,13 +262,13 @@ class Plan:
             return Decision(Verb.CHANGE, source, Change.UID)
         if vr == "PN":
             return Decision(Verb.CHANGE, source, Change.EMPTY)
-        if vr in _TEMPORAL_VRS:
+        if vr in TEMPORAL_VRS:
             return self._floor_temporal(vr, source)
         if vr in ("AE", "UR"):
             return Decision(Verb.DROP, source)
-        if tag in SOURCE_TAGS or tag in _IDENTIFYING_TAGS:
+        if tag in SOURCE_TAGS or tag in IDENTIFYING_TAGS:
             return Decision(Verb.DROP, "identifies, though the table does not list it")
-        if tag in _SPEAKING_TAGS:
+        if tag in SPEAKING_TAGS:
             return Decision(Verb.CHANGE, "may say anything", Change.DUMMY)
         if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
             return Decision(Verb.CHANGE, source, Change.DOCUMENT_LENGTH)

@@ -25,9 +25,10 @@ from dicomanon_node.deid.elements import (
     leaves,
     read_implicit_header,
 )
+from dicomanon_node.deid.floor import CLASS_UID_TAGS
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.leaks import Guard
-from dicomanon_node.deid.plan import CLASS_UID_TAGS, DROPPED_PRIVATE, KEPT, Plan
+from dicomanon_node.deid.plan import DROPPED_PRIVATE, KEPT, Plan
 from dicomanon_node.deid.rules import RuleAction
 from dicomanon_node.deid.trace import Outcome, Trace
 from dicomanon_node.errors import Reason, Refused
@@ -113,11 +114,11 @@ class Rewriter:
         self.trace = trace
         self.creator = ""
 
-    def shortcuts(self, *, implicit: bool) -> Mapping[tuple[int, str], bytes]:
+    def shortcuts(self, *, nested: bool, implicit: bool) -> Mapping[tuple[int, str], bytes]:
         """`Plan.shortcuts`, where nothing but the plan has a say."""
         if self.guard is not None or self.item_hash is not None or self.trace is not None:
             return {}
-        return self.plan.shortcuts[implicit]
+        return self.plan.shortcuts[nested][implicit]
 
     def count(self, elements: int) -> None:
         """Count elements that were visited.
@@ -147,7 +148,7 @@ class Rewriter:
         if depth > self.limits.nesting:
             raise Refused(Reason.NESTED_TOO_DEEP)
         buffer, read = self.buffer, header_reader(implicit=implicit)
-        shortcuts = self.shortcuts(implicit=implicit)
+        shortcuts = self.shortcuts(nested=True, implicit=implicit)
         drops_private = self.plan.drops_all_private and self.trace is None
         outer_character_set = self.character_set
         out: list[bytes] = []
@@ -230,7 +231,7 @@ class Rewriter:
             raise Refused(Reason.UNPARSABLE, tag)
         if tag == _SPECIFIC_CHARACTER_SET and stop is not None:
             self.character_set = self.buffer[value:stop]
-        decision = self.plan.decide(tag, handled_vr)
+        decision = self.plan.decide(tag, handled_vr, nested=depth > 0)
         if self.item_hash is not None:
             decision = actions.inside_hashed(decision, self.item_hash, handled_vr)
         if decision.verb is Verb.WALK:

@@ -27,6 +27,8 @@ _PRIVATE = (0x00091001, 0x00540016, 0x00540300)
 # Without these an object is refused; pydicom and we read them only with their VR.
 _MANDATORY = {0x00080016, 0x00080018, 0x0020000D, 0x0020000E}
 
+PRIVATE_CLASS = "1.2.752.24.3.7.6"
+
 _CODES = sorted({row.basic for row in table.rows()})
 
 
@@ -71,8 +73,10 @@ _CONTEXTS: dict[str, tuple[str, tuple[int, ...], bool, Container[int], bool]] = 
 @cache
 def _output(context: str) -> tuple[Output, Dataset]:
     syntax, path, undefined, as_un, keeps_private = _CONTEXTS[context]
+    # Of a class whose IOD is nobody's but its maker's: no Type chooses among compound codes.
     ds = basic_dataset()
     ds.update(_wrapped(_planted(), path, undefined=undefined))
+    ds.SOPClassUID = PRIVATE_CLASS
     body = encode(ds, syntax) if syntax == IMPLICIT else encode_as_un(ds, as_un)
     output = deidentify(body, plan_of(removes_private=not keeps_private), syntax)
     return output, table.at(output.dataset, path)
