@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections import Counter
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from dicomanon_node.cli.common import (
     EXIT_INTERRUPTED,
     EXIT_NOT_ALL,
     config_options,
+    counted,
     keep_quiet,
     load_config,
     printable,
@@ -21,6 +23,7 @@ from dicomanon_node.cli.files import Found, UnusableError, walk
 from dicomanon_node.cli.progress import Progress
 from dicomanon_node.node import process
 from dicomanon_node.node.batch import Batch
+from dicomanon_node.review.crosswalk import Crosswalk, UnwrittenError
 
 _DONE: Final = "done"
 _REFUSED: Final = "refused"
@@ -43,10 +46,22 @@ _SKIPPED: Final = "skipped"
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the de-identified files go, laid out as node.toml says.",
 )
+@click.option(
+    "--crosswalk",
+    "crosswalk_dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write which new UID and Patient ID stands for which old one, as CSV. This"
+    " re-identifies: DIR must lie apart from the output.",
+)
 @config_options
 @reports_config_errors("Nothing was done:")
 def deidentify(
-    inputs: tuple[Path, ...], output: Path, config_dir: Path, overrides: tuple[str, ...]
+    inputs: tuple[Path, ...],
+    output: Path,
+    crosswalk_dir: Path | None,
+    config_dir: Path,
+    overrides: tuple[str, ...],
 ) -> None:
     """De-identify files and folders.
 
@@ -60,21 +75,32 @@ def deidentify(
     """
     config = load_config(config_dir, overrides)
     _refuse_own_output(inputs, output)
+    if crosswalk_dir is not None:
+        _refuse_given_away(crosswalk_dir, output)
     process.forbid_core_dumps()
     keep_quiet()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: sys.exit(128 + got))
     counts: Counter[str] = Counter()
-    batch = Batch(config, output)
-    try:
-        with batch:
-            if batch.has_new_key:
-                _tell_key(config.node.secrets.key_file)
-            _run(batch, inputs, output, counts)
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted: {_summary(counts, batch)} so far", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    with ExitStack() as stack:
+        crosswalk = None
+        if crosswalk_dir is not None:
+            crosswalk = stack.enter_context(closing(Crosswalk(crosswalk_dir)))
+        batch = Batch(config, output, crosswalk)
+        try:
+            with batch:
+                if batch.has_new_key:
+                    _tell_key(config.node.secrets.key_file)
+                _run(batch, inputs, output, counts)
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted: {_summary(counts, batch)} so far", err=True)
+            sys.exit(EXIT_INTERRUPTED)
+        except UnwrittenError as error:
+            _tell_unfinished(error, counts, batch)
+            sys.exit(EXIT_NOT_ALL)
     click.echo(_summary(counts, batch))
+    if crosswalk is not None and crosswalk_dir is not None:
+        _tell_crosswalk(crosswalk, crosswalk_dir)
     is_complete = counts[_DONE] and not counts[_REFUSED] and not counts[_FAILED]
     sys.exit(0 if is_complete else EXIT_NOT_ALL)
 
@@ -113,6 +139,41 @@ def _refuse_own_output(inputs: tuple[Path, ...], output: Path) -> None:
                 f"{printable(str(path))} lies in --output: what was de-identified would be"
                 " de-identified again. Choose another output folder."
             )
+
+
+def _refuse_given_away(crosswalk: Path, output: Path) -> None:
+    # Whoever gets the output must not get with it what leads back.
+    here, there = crosswalk.resolve(), output.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise click.UsageError(
+            "--crosswalk re-identifies what is in --output: neither may lie in the other."
+            " Choose another folder."
+        )
+
+
+def _tell_unfinished(error: UnwrittenError, counts: Counter[str], batch: Batch) -> None:
+    click.secho(f"The crosswalk cannot be written: {error}", fg="red", err=True)
+    click.echo(
+        f"{_summary(counts, batch)}. Make room and run it again: that completes the crosswalk.",
+        err=True,
+    )
+
+
+def _tell_crosswalk(crosswalk: Crosswalk, directory: Path) -> None:
+    uids, patients = crosswalk.counts
+    click.secho(
+        f"{directory} RE-IDENTIFIES what is in the output: it has {counted(uids, 'UID')} and"
+        f" {counted(patients, 'Patient ID')}, old and new. Keep it apart, and only as long as it"
+        " is needed.",
+        fg="yellow",
+        err=True,
+    )
+    if crosswalk.ambiguous_count:
+        click.echo(
+            f"{counted(crosswalk.ambiguous_count, 'old ID')} of it became several new ones: by"
+            " another key, or in studies with a RandomSeed of their own.",
+            err=True,
+        )
 
 
 def _tell_key(path: Path) -> None:

@@ -4,10 +4,14 @@ import click
 
 import dicomanon_node
 from dicomanon_node.cli.check import check, schema
+from dicomanon_node.cli.coverage import coverage
 from dicomanon_node.cli.deidentify import deidentify
+from dicomanon_node.cli.diff import diff
+from dicomanon_node.cli.explain import explain
 from dicomanon_node.cli.queue import queue
 from dicomanon_node.cli.send import echo, send
 from dicomanon_node.cli.serve import serve
+from dicomanon_node.cli.verify import verify
 
 
 class _InOrder(click.Group):
@@ -27,5 +31,17 @@ def main() -> None:
     """
 
 
-for _command in (serve, check, send, echo, deidentify, queue, schema):
+for _command in (
+    serve,
+    check,
+    send,
+    echo,
+    deidentify,
+    explain,
+    diff,
+    verify,
+    coverage,
+    queue,
+    schema,
+):
     main.add_command(_command)

@@ -87,6 +87,12 @@ def _start_warnings(config: Config) -> Iterator[Problem]:
     # What is allowed, and must not go unsaid when the node starts.
     if not config.node.peers:
         yield Problem("node.toml", "peers", "none listed: every sender is accepted")
+    if not config.node.storage.sync:
+        yield Problem(
+            "node.toml",
+            "storage.sync",
+            "false: what is answered 0000H may be lost when the machine stops",
+        )
     for name, rules in config.rules.studies.items():
         if rules.profile is not None:
             continue

@@ -13,6 +13,7 @@ from dicomanon_node.config.model import DicomDestination, FolderDestination, Nod
 from dicomanon_node.config.problems import escape
 from dicomanon_node.config.stations import DEFAULT_STATION
 from dicomanon_node.deid.dictionary import format_tag
+from dicomanon_node.deid.envelope import Recipient
 from dicomanon_node.deid.rules import (
     ActionKind,
     BurnedIn,
@@ -56,6 +57,8 @@ def _node(node: NodeConfig) -> Iterator[str]:
         yield f"Outgoing: {storage.outgoing}/{storage.layout}"
     free = f"{storage.low_water_bytes / 2**30:.3g} GiB"
     yield f"Spool: {storage.spool}; with less than {free} free, objects are refused"
+    if not storage.sync:
+        yield "NOT SYNCED: what is answered 0000H may be lost when the machine stops"
     yield f"Key: {node.secrets.key_file}"
     yield "Destinations:" if node.destinations else "Destinations: none"
     for destination in node.destinations:
@@ -145,10 +148,17 @@ def _study(
     burned_in = "refused" if rules.burned_in is BurnedIn.REFUSE else "passed AS THEY ARE"
     phoenix = "accepted" if rules.accepts_phoenix else "refused"
     yield f"objects with burned in annotation are {burned_in}, Phoenix reports {phoenix}"
+    if rules.encrypts_for is not None:
+        yield _encrypted(rules.encrypts_for)
     if rules.is_compatible:
         yield "hashes and UIDs: formulas of DCMAnonymize, with the study's RandomSeed"
     elif rules.random_seed is not None:
         yield "hashes, UIDs and day shifts: keyed, in a scope of its own (RandomSeed)"
+
+
+def _encrypted(recipient: Recipient) -> str:
+    holder = f"RSA {recipient.key_bits} key, SHA-256 {recipient.fingerprint[:16]}..."
+    return f"what is removed or replaced goes along ENCRYPTED for the holder of: {holder}"
 
 
 def _own_rules(rules: StudyRules) -> Iterator[str]:

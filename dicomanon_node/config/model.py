@@ -123,6 +123,8 @@ class Storage(Section):
     """Path of an object under outgoing, from de-identified values."""
     low_water_bytes: Bytes = _GIB
     """Free bytes under which objects are refused with A700H (out of resources)."""
+    sync: bool = True
+    """Whether an object is on the disk before 0000H; False is for measuring only."""
 
 
 class Secrets(Section):

@@ -64,7 +64,7 @@ def compile_rules(
         studies=MappingProxyType(study_rules),
         default_study=fallback,
         warnings=(*station_warnings, *study_warnings),
-        digest=digest(stations, studies, edition),
+        digest=digest(stations, studies, edition, _fingerprints(study_rules)),
     )
     return book, station_problems + study_problems
 
@@ -87,15 +87,30 @@ def missing_defaults(
     return problems
 
 
-def digest(stations: Mapping[str, object], studies: Mapping[str, object], edition: str) -> str:
+def digest(
+    stations: Mapping[str, object],
+    studies: Mapping[str, object],
+    edition: str,
+    recipients: Mapping[str, str] | None = None,
+) -> str:
     """The digest of the rules, the same for every spelling of the same JSON.
 
     Salts are left out: the digest goes into logs and into every object, and whoever
     knows the rules could try out salts until it fits.
     """
     content = {"edition": edition, "stations": stations, "studies": _without_salts(studies)}
+    if recipients:  # whoever holds another key gets other objects, also under the same file name
+        content["recipients"] = recipients
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def _fingerprints(studies: Mapping[str, StudyRules]) -> dict[str, str]:
+    return {
+        study: rules.encrypts_for.fingerprint
+        for study, rules in studies.items()
+        if rules.encrypts_for is not None
+    }
 
 
 def _without_salts(value: object) -> object:

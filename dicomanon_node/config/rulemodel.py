@@ -113,6 +113,9 @@ class StudyEntry(Entry):
     """Objects with Burned In Annotation YES: refuse, or pass as they are."""
     accept_phoenix: Annotated[bool, Field(alias="AcceptPhoenix")] = False
     """Accept Siemens PhoenixZIPReport objects, which hold the protocol as a document."""
+    encrypt_originals: Annotated[str | None, Field(alias="EncryptOriginals")] = None
+    """Certificate or RSA public key, a PEM file in the configuration directory: what is removed \
+or replaced goes along, encrypted for its holder."""
     anonymize_tag: Annotated[dict[str, ActionEntry], Field(alias="AnonymizeTag")] = {}
     """Actions by element: keyword, (gggg,eeee), ggggeeee or (gggg,"CREATOR",ee)."""
     anonymize_vr: Annotated[dict[str, ActionEntry], Field(alias="AnonymizeVR")] = {}

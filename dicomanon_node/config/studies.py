@@ -6,15 +6,18 @@ in `deid.plan`. Looks at one study at a time, with every problem it has.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dicomanon_node.config import tags
 from dicomanon_node.config.actions import ActionError, compile_action, salt_fault
 from dicomanon_node.config.names import contradictions, name_fault
 from dicomanon_node.config.options import compile_options
 from dicomanon_node.config.problems import join, kind, name, show, suggest
+from dicomanon_node.config.recipients import RecipientError, read_recipient
 from dicomanon_node.config.rulemodel import ActionEntry, StudyEntry
 from dicomanon_node.config.shape import check
 from dicomanon_node.deid import dictionary
+from dicomanon_node.deid.envelope import Recipient
 from dicomanon_node.deid.rules import (
     ActionKind,
     BurnedIn,
@@ -121,6 +124,7 @@ def _compile(compiling: _Compiling, raw: object) -> StudyRules | None:
         is_compatible=entry.compatibility is not None,
         burned_in=BurnedIn(entry.burned_in),
         accepts_phoenix=entry.accept_phoenix,
+        encrypts_for=_recipient(compiling, entry.encrypt_originals),
     )
 
 
@@ -139,6 +143,19 @@ def _check_settings(compiling: _Compiling, entry: StudyEntry) -> None:
         compiling.refuse(
             "needs RandomSeed: the formulas of DCMAnonymize are not keyed", "Compatibility"
         )
+
+
+def _recipient(compiling: _Compiling, file_name: str | None) -> Recipient | None:
+    if file_name is None:
+        return None
+    try:
+        recipient, warning = read_recipient(Path(compiling.file).parent, file_name)
+    except RecipientError as error:
+        compiling.refuse(str(error), "EncryptOriginals")
+        return None
+    if warning:
+        compiling.warn(warning, "EncryptOriginals")
+    return recipient
 
 
 def _tag_rules(

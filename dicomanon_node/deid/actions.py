@@ -4,12 +4,15 @@ Each takes the encoded value and gives the new one, or None to remove the elemen
 Sequences are changed in `structured`. Nothing here decides whether to act.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dicomanon_node.deid import charset, dates, dictionary, dummies, leaks, numeric
 from dicomanon_node.deid.decisions import Change, Decision, Verb
+from dicomanon_node.deid.generic import Generic
+from dicomanon_node.deid.identity import Identity
 from dicomanon_node.deid.pseudonyms import is_standard_uid, is_well_formed_uid
 from dicomanon_node.deid.rules import RuleAction
 from dicomanon_node.errors import Reason, Refused
@@ -22,7 +25,12 @@ ValueChange = Callable[["Rewriter", Decision, int, str, bytes], bytes | None]
 # Texts a hash may replace: those that may hold 64, or a cut of, hexadecimal digits.
 HASHABLE_VRS = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"])
 _PADDING = b" \0"
-_SECONDS_PER_DAY = 86_400
+# Values in which there is nothing to clean, remembered for the next object.
+_MAX_CHECKED, _MAX_CHECKED_BYTES = 10_000, 256
+_NOBODY = Identity()
+_OLDEST = 89
+# An Age String of 90 years or more (PS3.5 6.2), also where its unit or zeros are missing.
+_OLD = re.compile(rb"0*(?:9\d|[1-9]\d{2,})Y?", re.IGNORECASE)
 
 
 def inside_hashed(decision: Decision, rule: RuleAction, vr: str) -> Decision:
@@ -30,7 +38,8 @@ def inside_hashed(decision: Decision, rule: RuleAction, vr: str) -> Decision:
 
     What a rule or the profile already changes or removes stays changed or removed.
     """
-    if decision.verb is Verb.KEEP and vr in HASHABLE_VRS:
+    says_itself = decision.verb is Verb.KEEP or decision.change is Change.CLEAN_UNLISTED
+    if says_itself and vr in HASHABLE_VRS:
         return Decision(Verb.CHANGE, decision.source, Change.HASH, rule)
     return decision
 
@@ -51,20 +60,14 @@ def _uid(rewriter: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes
     make = rewriter.plan.pseudonyms.uid
     if b"\\" not in raw:
         new = make(raw, salt)
-        _replaced_uid(rewriter, raw, new)
+        rewriter.note_uid(raw, new)
         return new if len(new) % 2 == 0 else new + b"\0"
     news = []
     for part in raw.split(b"\\"):
         new = make(part, salt)
-        _replaced_uid(rewriter, part, new)
+        rewriter.note_uid(part, new)
         news.append(new)
     return b"\\".join(news)
-
-
-def _replaced_uid(rewriter: "Rewriter", original: bytes, new: bytes) -> None:
-    rewriter.identity.add_uid(original, new)
-    if rewriter.trace is not None and original.strip(_PADDING) != new:
-        rewriter.trace.uids[original.strip(_PADDING)] = new
 
 
 def _class_uid(
@@ -85,8 +88,8 @@ def _patient_id(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: b
     new = rw.patient.pseudonym.encode()
     if own and own != rw.patient.own_id:
         new = rw.plan.pseudonyms.patient(own).encode()
-    if own and rw.trace is not None:
-        rw.trace.patients[own] = new
+    if own:
+        rw.note_patient(own, new)
     return new
 
 
@@ -161,7 +164,34 @@ def _offset(_rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) 
 
 
 def _clean_text(rw: "Rewriter", _decision: Decision, _tag: int, vr: str, raw: bytes) -> bytes:
-    return leaks.cleaned(raw, vr, rw.character_set, rw.identity, generic=True)
+    return leaks.cleaned(
+        raw,
+        vr,
+        rw.character_set,
+        rw.identity,
+        generic=Generic.DESCRIPTOR,
+        keeps_dates=rw.plan.keeps_full_dates,
+    )
+
+
+def _clean_unlisted(rw: "Rewriter", _decision: Decision, _tag: int, vr: str, raw: bytes) -> bytes:
+    # Identifiers of the object itself are looked for in all that is written.
+    new = leaks.cleaned(
+        raw,
+        vr,
+        rw.character_set,
+        rw.identity if rw.guard is not None else _NOBODY,
+        generic=Generic.UNLISTED,
+        keeps_dates=rw.plan.keeps_full_dates,
+    )
+    if rw.guard is not None:
+        return new
+    checked = rw.plan.checked
+    if new is raw and len(raw) <= _MAX_CHECKED_BYTES and raw.isascii() and b"\x1b" not in raw:
+        if len(checked) >= _MAX_CHECKED:
+            checked.clear()
+        checked.add(raw)
+    return new
 
 
 def _document(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:
@@ -170,6 +200,24 @@ def _document(rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, _raw: by
 
 def _document_length(rw: "Rewriter", _d: Decision, _tag: int, _vr: str, _raw: bytes) -> bytes:
     return len(rw.document).to_bytes(4, "little")
+
+
+def _cap_age(_rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes) -> bytes:
+    # Ages over 89 are so rare that they identify (45 CFR 164.514(b)(2)(i)(C)).
+    return b"\\".join(
+        b"090Y" if _OLD.fullmatch(part.strip(_PADDING)) else part for part in raw.split(b"\\")
+    )
+
+
+def _cap_years(_rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes) -> bytes:
+    return b"\\".join(_capped(part) for part in raw.split(b"\\"))
+
+
+def _capped(years: bytes) -> bytes:
+    try:
+        return years if float(years.strip(_PADDING)) <= _OLDEST else b"%d" % (_OLDEST + 1)
+    except ValueError:
+        return b""  # what is no number may be anything
 
 
 VALUE_CHANGES: Mapping[Change | None, ValueChange] = MappingProxyType(
@@ -187,5 +235,8 @@ VALUE_CHANGES: Mapping[Change | None, ValueChange] = MappingProxyType(
         Change.CLEAN_TEXT: _clean_text,
         Change.DUMMY_DOCUMENT: _document,
         Change.DOCUMENT_LENGTH: _document_length,
+        Change.CLEAN_UNLISTED: _clean_unlisted,
+        Change.CAP_AGE: _cap_age,
+        Change.CAP_YEARS: _cap_years,
     }
 )

@@ -42,6 +42,7 @@ class Change(Enum):
     HASH = "hash"
     OFFSET = "offset"
     CLEAN_TEXT = "cleaned text"
+    CLEAN_UNLISTED = "cleaned text, numbers stay"
     HASH_ITEMS = "hash of the items' texts"
     REDUCE_CONTENT = "content reduced to its references"
     REDUCE_GRAPHICS = "dummy graphics"
@@ -49,6 +50,10 @@ class Change(Enum):
     DUMMY_DOCUMENT = "dummy document"
     DOCUMENT_LENGTH = "length of the dummy document"
     CLASS_UID = "kept if well formed"
+    CLEAN_CONTENT = "cleaned content items"
+    CAP_AGE = "age of at most 90 years"
+    CAP_YEARS = "years, at most 90"
+    CAP_MEASURED_AGE = "measured age of at most 90 years"
 
 
 @dataclass(frozen=True, slots=True)

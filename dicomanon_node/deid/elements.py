@@ -107,6 +107,10 @@ def is_implicit_content(vr: str, *, implicit: bool) -> bool:
     return implicit or vr == "UN"
 
 
+# Nesting beyond which a look for identifiers ends; the object is refused long before.
+_MAX_LOOKED_INTO = 64
+
+
 class SequenceEnd:
     """Finds, in a growing buffer, where a value of undefined length ends.
 
@@ -190,20 +194,40 @@ def leaves(
     For a look only: what cannot be read ends the walk without an error, because what
     is looked into here is removed anyway.
     """
-    read = header_reader(implicit=implicit)
-    while pos + ITEM_HEADER_BYTES <= end:
+    outer: list[tuple[int, bool]] = []
+    while True:
+        if pos + ITEM_HEADER_BYTES > end:
+            if not outer:
+                return
+            pos = end
+            end, implicit = outer.pop()
+            continue
         try:
-            tag, vr, value, length = read(buffer, pos, end)
+            tag, vr, value, length = header_reader(implicit=implicit)(buffer, pos, end)
+            known = vr if vr != "UN" else vr_of(tag) or "UN"
+            is_undefined = length == UNDEFINED_LENGTH
+            if vr == "UN" and not implicit and (known == "SQ" or is_undefined):
+                # Its content is Implicit VR (PS3.5 6.2.2).
+                outer.append((end, implicit))
+                end = _end_of(buffer, value, end) if is_undefined else min(value + length, end)
+                implicit, pos = True, value
+                continue
         except Refused:
             return
-        known = vr if vr != "UN" else vr_of(tag) or "UN"
-        if not vr or known == "SQ" or length == UNDEFINED_LENGTH:
+        if not vr or known == "SQ" or is_undefined:
             pos = value  # items, delimiters and sequences: step inside
             continue
         pos = value + length
         if pos > end:
             return
         yield tag, known, value, pos
+
+
+def _end_of(buffer: Buffer, value: int, end: int) -> int:
+    scan = SequenceEnd(value, implicit=True, max_depth=_MAX_LOOKED_INTO)
+    if not scan.advance(buffer, end):
+        raise Refused(Reason.TRUNCATED)
+    return scan.pos
 
 
 class Elements:

@@ -8,7 +8,7 @@ The pixel data itself is neither read nor copied here. Pure: the same bytes, rul
 and key give the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dicomanon_node.deid import dummies, labels, leaks
@@ -18,12 +18,19 @@ from dicomanon_node.deid.decisions import Change
 from dicomanon_node.deid.dictionary import PIXEL_DATA_TAGS, TEXT_VRS, vr_of
 from dicomanon_node.deid.elements import Elements, header_reader
 from dicomanon_node.deid.encoding import element
+from dicomanon_node.deid.encrypted import (
+    ENCRYPTED_ATTRIBUTES_SEQUENCE,
+    attributes_element,
+    originals,
+)
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.numeric import NUMERIC_VRS
-from dicomanon_node.deid.plan import KEPT, Plan
-from dicomanon_node.deid.rewrite import Patient, Rewriter
+from dicomanon_node.deid.patient import Patient
+from dicomanon_node.deid.plan import CHECKED, KEPT, Plan
+from dicomanon_node.deid.rewrite import Rewriter
 from dicomanon_node.deid.rules import BurnedIn
 from dicomanon_node.deid.trace import Outcome, Trace
+from dicomanon_node.deid.traced import TracedRewriter
 from dicomanon_node.errors import Reason, Refused
 
 Chunk = bytes | memoryview
@@ -110,13 +117,14 @@ class Deidentifier:
             self._learn_first()
         written, names = self._rewrite()
         identity = self._rewriter.identity
-        if self._plan.is_guarded and leaks.survives(written, identity):
+        if self._plan.is_guarded and self._is_found(leaks.survives, written, identity):
             self._rewriter = self._make_rewriter(self._elements, identity)
             if self._trace is not None:
                 self._trace.restart()
             written, names = self._rewrite()
-            if leaks.remains(written, identity):
+            if self._is_found(leaks.remains, written, identity):
                 raise Refused(Reason.LEAK_FOUND)
+        written = self._with_originals(written)
         meta = labels.file_meta(
             names["SOPClassUID"].encode(),
             names["SOPInstanceUID"].encode(),
@@ -149,6 +157,12 @@ class Deidentifier:
             raise Refused(Reason.LEAK_FOUND)
         return [written]
 
+    def _is_found(
+        self, search: Callable[[bytes, Identity], bool], written: bytes, identity: Identity
+    ) -> bool:
+        texts = self._rewriter.blob_texts
+        return search(written, identity) or (bool(texts) and search(b"\n".join(texts), identity))
+
     @property
     def _has_burned_in(self) -> bool:
         return self._elements.ascii(_BURNED_IN_ANNOTATION).upper() == "YES"
@@ -161,9 +175,9 @@ class Deidentifier:
         return Patient(own_id, scope, pseudonyms.patient(scope), pseudonyms.days(scope))
 
     def _make_rewriter(self, elements: Elements, guarded_by: Identity | None) -> Rewriter:
-        rewriter = Rewriter(
-            elements.buffer, self._plan, self._patient, self._limits, guarded_by, self._trace
-        )
+        arguments = (elements.buffer, self._plan, self._patient, self._limits, guarded_by)
+        trace = self._trace
+        rewriter = Rewriter(*arguments) if trace is None else TracedRewriter(*arguments, trace)
         rewriter.document = dummies.document(self._elements.ascii(_MIME_TYPE).lower())
         rewriter.character_set = self._elements.value(_SPECIFIC_CHARACTER_SET) or b""
         return rewriter
@@ -196,6 +210,9 @@ class Deidentifier:
                     _PATIENT_ID, "LO", pseudonym, implicit=elements.implicit
                 )
         insertions |= self._labels()
+        if self._plan.rules.encrypts_for is not None:
+            # Takes the place of somebody else's, and is made when all is over.
+            insertions[ENCRYPTED_ATTRIBUTES_SEQUENCE] = b""
         writing = _Writing(rewriter, elements, insertions)
         # Only after all the rest it is known what happened to the dates.
         insertions[labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED] = labels.temporal_element(
@@ -206,7 +223,26 @@ class Deidentifier:
         )
         if self._trace is not None:
             self._note_insertions(self._trace, insertions)
+        self._writing, self._insertions = writing, insertions
         return writing.written(), writing.names()
+
+    def _with_originals(self, written: bytes) -> bytes:
+        # After the guard: what is encrypted is not searched.
+        recipient = self._plan.rules.encrypts_for
+        if recipient is None:
+            return written
+        implicit = self._elements.implicit
+        encrypted = attributes_element(
+            originals(self._elements, self._writing.changes),
+            recipient=recipient,
+            pseudonyms=self._plan.pseudonyms,
+            implicit=implicit,
+        )
+        self._insertions[ENCRYPTED_ATTRIBUTES_SEQUENCE] = encrypted
+        if self._trace is not None:
+            source = "originals, encrypted for the study's recipient"
+            self._trace.note(ENCRYPTED_ATTRIBUTES_SEQUENCE, "SQ", source, Outcome.ADDED)
+        return self._writing.written()
 
     def _note_insertions(self, trace: Trace, insertions: Mapping[int, bytes]) -> None:
         read = header_reader(implicit=self._elements.implicit)
@@ -269,6 +305,8 @@ class Deidentifier:
         return new[value - start : len(new) - (8 if is_undefined else 0)]
 
 
+# Private names and sequences are looked into for whom they name, also where all goes.
+_NAMING_VRS = ("PN", "SQ")
 # Above every tag.
 _NO_TAG = 1 << 32
 
@@ -286,14 +324,17 @@ class _Writing:
         self._replaced: dict[int, bytes] = dict(insertions)
         # A number stands for the insertion with that tag.
         self._parts: list[bytes | int] = []
+        # Where the original's elements that were removed or replaced begin and end.
+        self.changes: list[tuple[int, int]] = []
         self._shortcuts = rewriter.shortcuts(nested=False, implicit=elements.implicit)
         self._rewrite()
 
-    def _rewrite(self) -> None:  # noqa: C901, PLR0912  (one loop, kept flat for speed)
-        rewriter, parts = self._rewriter, self._parts
+    def _rewrite(self) -> None:  # noqa: C901, PLR0912, PLR0915  (one loop, kept flat for speed)
+        rewriter, parts, changes = self._rewriter, self._parts, self.changes
         buffer, implicit = self._elements.buffer, self._elements.implicit
         shortcuts = self._shortcuts
-        drops_private = rewriter.plan.drops_all_private and rewriter.trace is None
+        drops_private = rewriter.drops_private
+        checked = rewriter.plan.checked
         wanted = sorted(self._insertions, reverse=True)
         next_tag = wanted.pop() if wanted else _NO_TAG
         run = skip_until = 0
@@ -312,8 +353,16 @@ class _Writing:
             after = stop
             if new is KEPT or (new and value == end):
                 continue
+            if new is CHECKED:
+                if buffer[value:end] in checked:
+                    continue
+                new = None
             if new is None:
-                if (tag & 0x10000 and drops_private) or tag in self._insertions:
+                if tag & 0x10000 and drops_private:
+                    new = b""
+                    if vr in _NAMING_VRS:
+                        rewriter.forget_private(tag, vr, value, stop)
+                elif tag in self._insertions:
                     new = b""
                 else:
                     new, skip_until = rewriter.element(
@@ -324,6 +373,7 @@ class _Writing:
                     after = skip_until
                     if tag in NAMING_TAGS:
                         self._replaced[tag] = new
+            changes.append((start, after))
             if run < start:
                 parts.append(buffer[run:start])
             if new:
@@ -363,7 +413,7 @@ class _Writing:
         if new is None:
             row = elements.row(tag)
             new = self._shortcuts.get((tag, row[1]), KEPT) if row else b""
-        if new is KEPT:
+        if new is KEPT or new is CHECKED:
             return elements.ascii(tag)
         if not new:
             return ""

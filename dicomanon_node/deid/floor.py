@@ -41,6 +41,7 @@ IDENTIFYING_TAGS = frozenset(
         0x00181803,  # NTP Source Address
         0x00401006,  # Placer Order Number / Procedure (retired)
         0x00401007,  # Filler Order Number / Procedure (retired)
+        0x04000500,  # Encrypted Attributes Sequence: somebody else's originals
         0x0040A992,  # Uniform Resource Locator (Trial)
         0x0040E001,  # HL7 Instance Identifier
         0x00720008,  # Hanging Protocol Creator
@@ -49,8 +50,7 @@ IDENTIFYING_TAGS = frozenset(
         0x4010101A,  # Boarding Pass ID
     }
 )
-# Free text that people fill in and that the table does not list: a dummy, because some
-# of them are of Type 1 or 2.
+# Free text that people fill in and that the table does not list: cleaned like descriptors.
 SPEAKING_TAGS = frozenset(
     {
         0x00380102,  # Resource Description
@@ -60,5 +60,32 @@ SPEAKING_TAGS = frozenset(
         0x01000424,  # SOP Authorization Comment
         0x30020004,  # RT Image Description
         0x30040006,  # Dose Comment
+    }
+)
+
+# Text that is a code or a name of a product: what looks like a date in it is none.
+VERBATIM_TAGS = frozenset(
+    {
+        0x00080070,  # Manufacturer
+        0x00080100,  # Code Value
+        0x00080102,  # Coding Scheme Designator
+        0x00080103,  # Coding Scheme Version
+        0x00080112,  # Coding Scheme Registry
+        0x00080114,  # Coding Scheme External ID
+        0x00080115,  # Coding Scheme Name
+        0x00080116,  # Coding Scheme Responsible Organization
+        0x00080119,  # Long Code Value
+        0x00081090,  # Manufacturer's Model Name
+        0x00181020,  # Software Versions
+    }
+)
+# Sequences whose items are content items: names with values (PS3.3 10.2, C.17.3).
+CONTENT_TAGS = frozenset(
+    {
+        0x00400440,  # Protocol Context Sequence
+        0x00400441,  # Content Item Modifier Sequence
+        0x00400555,  # Acquisition Context Sequence
+        0x00400612,  # Specimen Preparation Step Content Item Sequence
+        0x0040A730,  # Content Sequence
     }
 )

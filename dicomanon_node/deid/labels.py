@@ -102,7 +102,7 @@ def method_codes_element(previous_items: bytes, plan: "Plan", *, implicit: bool)
         implicit: The encoding.
     """
     names: tuple[str, ...] = ("basic_profile",) if plan.rules.profile is Profile.BASIC else ()
-    names += tuple(_COLUMN_BY_OPTION[option] for option in Option if option in plan.rules.options)
+    names += tuple(_COLUMN_BY_OPTION[option] for option in plan.options_in_force)
     return _codes(previous_items, names, implicit=implicit)
 
 

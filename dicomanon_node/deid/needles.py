@@ -1,21 +1,32 @@
 """What an object's identifiers look like wherever they turn up again.
 
-A name is found in any order, glued or apart, with an initial, in any letter case; a
-number without its separators; a date in the usual spellings. A name that is also a
-word of the trade ("Head", "Test", "Siemens") identifies nobody on its own and would
-ruin every descriptor: such words count only next to another part of the same name.
+The weighing rule (ADR 0013). A name's word of three letters or more counts wherever it
+stands as a word: in any letter case, order and transliteration, in the plural, with an
+initial, hyphenated, glued to another part of the name. A word of the trade ("Head",
+"Siemens", "White") identifies nobody on its own and would ruin every descriptor: it
+counts only next to another part of the same name, behind a title ("Mr Head"), or beside
+an initial with its stop ("T. Head"). Words of one or two letters count next to another
+part only. A surname that is also a term stays where it is that term: "Smith" goes, the
+"Smith fracture" stays. Numbers count without their separators and leading zeros, from 4
+digits (the patient's) or 5 (others') on; with other separators than their own from 6 on.
 
-This module makes patterns; where they are searched is in `leaks`.
+This module makes spellings; how they are found in text is in `terms`, in bytes in
+`detector`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import cached_property, lru_cache
 from itertools import permutations
 
 from dicomanon_node.deid import charset
 from dicomanon_node.deid.alternation import any_of
+from dicomanon_node.deid.detector import Detector
+from dicomanon_node.deid.spelled_dates import Day, day_of, spelled_days
+from dicomanon_node.deid.spelling import composed, folded, forms, kana
+from dicomanon_node.deid.terms import Names, Shape, Term, Terms
 from dicomanon_node.deid.trade import trade_words
 from dicomanon_node.errors import Reason, Refused
 
@@ -28,12 +39,14 @@ class Kind(Enum):
     NAME = "another person's name, VR PN"
     PATIENT = "another number of the patient"
     NUMBER = "another number"
+    STATION = "a device, by its name"
     PLACE = "an institution, a room or an address"
     DATE = "the birth date"
+    EVENT = "a day on which something was done"
 
 
 # What is kept on purpose excuses its words elsewhere, but never these.
-_NEVER_EXCUSED = (Kind.OWN_NAME, Kind.OWN_NUMBER)
+_NEVER_EXCUSED = (Kind.OWN_NAME, Kind.OWN_NUMBER, Kind.DATE)
 
 # (kind, encoded value, Specific Character Set)
 Source = tuple[Kind, bytes, bytes]
@@ -41,118 +54,112 @@ Source = tuple[Kind, bytes, bytes]
 # Shorter words are initials and titles; they count only next to another part.
 _MIN_WORD, _MIN_PLACE_WORD = 3, 5
 # Of a number that is made of digits only, shorter ones are found everywhere.
-_MIN_DIGITS, _MIN_PATIENT_DIGITS, _MIN_NUMBER = 5, 4, 4
+_MIN_DIGITS, _MIN_PATIENT_DIGITS, _MIN_NUMBER, _MIN_STATION = 5, 4, 4, 5
 # A number of this many digits is no dose, matrix or echo time.
 _MIN_SURE_DIGITS = 6
-_MIN_SURE_LETTERS = 6
-_MAX_PARTS = 6
-_MAX_ALTERNATIVES = 4_000
-# More names than this are searched for as if all were one.
-_MAX_GROUPS = 16
-_MAX_DATE_PATTERNS, _MAX_UNIONS = 200, 500
-# What is detected of an identifier: beyond it nothing is found by chance.
-_MAX_DETECTED = 12
+# A word of this many letters is that word also where something stands between them.
+_MIN_SPACED = 6
 _MIN_GLUED = 8
-# A pattern of all literals pays where it is used for many objects of a series.
-_USES_BEFORE_COMPILED = 8
+_MAX_PARTS = 6
+_MAX_TERMS = 4_000
+# More names than this are searched for as if all were one.
+_MAX_GROUPS = 64
+_MAX_DAYS = 100
+# Tokens that a long identifier may be written in.
+_ANY_TOKENS = 64
 MIN_UID_PREFIX = 12
 
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _NUMBER = re.compile(r"[\w./-]+", re.UNICODE)
+_SEPARATORS = re.compile(r"[\W_]+", re.UNICODE)
+_TOKENS = re.compile(r"\d+|[^\W\d_]+", re.UNICODE)
 _FIRST_WIDE = "\u2e80"  # CJK, Kana, Hangul: written without spaces between words
 _MIN_WIDE_WORD = 2
-
-# Letters around a word make it another word; digits and underscores do not.
-_NO_LETTER_BEFORE, _NO_LETTER_AFTER = r"(?<![^\W\d_])", r"(?![^\W\d_])"
-_NO_DIGIT_BEFORE, _NO_DIGIT_AFTER = r"(?<!\d)", r"(?!\d)"
-_NO_FRACTION_BEFORE, _NO_FRACTION_AFTER = r"(?<![\d.])", r"(?!\d|\.\d)"
-
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
 # Makers whose whole name an institution may have: conversion programs fill in their own.
 _MAKERS = frozenset(["fo-dicom", "ge medical systems", "philips medical systems"])
 
 
 class Needles:
-    """What to search for (PHI). Patterns are made when they are first needed.
+    """What to search for (PHI).
 
-    Args:
-        literals: What is searched for in bytes as it is.
-        unions: Patterns that are worth a try where all of some literals are there.
-        texts: Alternatives of `text`.
-        wide: Identifiers beyond ASCII, in all encodings.
-        sure: What is there by no chance, as one pattern.
-        glued: Matches two parts of one name written in one, whatever is around them.
+    Attributes:
+        terms: What is made of words and numbers.
+        days: Days that are removed or shifted.
+        detector: Finds out whether anything may be in bytes.
         figures: The patient's numbers and birth date as figures only, without leading zeros.
+        width: How many things are searched for one by one: what a search costs for each
+            character.
     """
+
+    __slots__ = ("__dict__", "_glued", "_wide", "days", "detector", "figures", "terms", "width")
 
     def __init__(
         self,
-        literals: Sequence[bytes],
-        unions: Sequence[tuple[tuple[bytes, ...], bytes]],
-        texts: Sequence[str],
-        wide: Sequence[bytes],
-        sure: str,
-        glued: str,
+        terms: Terms,
+        days: frozenset[Day],
+        detector: Detector,
+        wide: frozenset[str],
+        glued: frozenset[str],
         figures: frozenset[bytes],
     ) -> None:
-        detected = sorted({literal[:_MAX_DETECTED] for literal in (*literals, *wide)})
-        self._literals = tuple(detected)
+        self.terms = terms
+        self.days = days
+        self.detector = detector
         self.figures = figures
-        # How many alternatives there are: what a search costs for each character.
-        self.width = len(literals) + len(wide) + len(unions) + len(texts)
-        self._glued = glued
-        self._unions = unions
-        self._texts = texts
         self._wide = wide
-        self._sure = sure
-        self._uses = 0
+        self._glued = glued
+        detector.check = self._is_in
+        self.width = 1 + len(wide)
 
-    def may_be_in(self, flat: bytes) -> bool:
-        """Whether one may be in bytes that were made lower case and lost their NULs.
+    def spans(
+        self, text: str, *, is_sure: bool = False, spend: Callable[[int], None] | None = None
+    ) -> list[tuple[int, int]]:
+        """Where identifiers are in a text, in order and without overlaps.
 
-        False alarms are possible, misses are not.
+        Args:
+            text: Composed text (PHI).
+            is_sure: Leave out what chance or a pseudonym could have written.
+            spend: Is told what it costs, besides the length of the text.
         """
-        self._uses += 1
-        if self._uses > _USES_BEFORE_COMPILED:
-            found = self._any_literal is not None and self._any_literal.search(flat) is not None
-        else:
-            found = any(literal in flat for literal in self._literals)
-        return found or any(
-            all(literal in flat for literal in needed) and re.search(pattern, flat)
-            for needed, pattern in self._unions
+        found = list(self.terms.spans(text, is_sure=is_sure, spend=spend))
+        if self.days:
+            found += [
+                (spelled.start, spelled.end)
+                for spelled in spelled_days(folded(text))
+                if not self.days.isdisjoint(spelled.days)
+            ]
+        if self.wide is not None and not text.isascii():
+            found += [match.span() for match in self.wide.finditer(text)]
+        return merged(found)
+
+    def _is_in(self, text: str) -> bool:
+        return next(self.terms.spans(text), None) is not None or (
+            self.glued is not None and self.glued.search(folded(text)) is not None
         )
 
     @cached_property
-    def text(self) -> re.Pattern[str] | None:
-        """Matches any identifier in decoded text; None if there are none."""
-        return re.compile("|".join(self._texts), re.IGNORECASE) if self._texts else None
-
-    @cached_property
-    def wide(self) -> re.Pattern[bytes] | None:
-        """Matches identifiers beyond ASCII in such bytes as `may_be_in` takes."""
-        return _any_bytes(self._wide)
-
-    @cached_property
-    def sure(self) -> re.Pattern[bytes] | None:
-        """Matches names in bytes that were made lower case, without false alarms."""
-        return re.compile(self._sure.encode("latin-1")) if self._sure else None
+    def wide(self) -> re.Pattern[str] | None:
+        """Matches names that are written without spaces; None if there are none."""
+        if not self._wide:
+            return None
+        return re.compile("|".join(sorted(self._wide, key=lambda word: (-len(word), word))))
 
     @cached_property
     def glued(self) -> re.Pattern[str] | None:
-        """Matches two parts of one name written in one, whatever is around them."""
-        return re.compile(self._glued, re.IGNORECASE) if self._glued else None
-
-    @cached_property
-    def _any_literal(self) -> re.Pattern[bytes] | None:
-        # Nothing but literals: that is what makes the search fast.
-        return _any_bytes(self._literals)
+        """Matches two parts of one name written in one, whatever is around them, folded."""
+        return re.compile(any_of(self._glued)) if self._glued else None
 
 
-def _any_bytes(words: Sequence[bytes]) -> re.Pattern[bytes] | None:
-    if not words:
-        return None
-    return re.compile(any_of(word.decode("latin-1") for word in words).encode("latin-1"))
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order, those that overlap as one."""
+    result: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if result and start < result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return result
 
 
 # The objects of a series have the same identity; few series come in at a time.
@@ -165,7 +172,7 @@ def compiled(
     Args:
         sought: What must not be found any more (PHI).
         retained: What is kept on purpose: its words may be found unless they are the
-            patient's name or number.
+            patient's name, number or birth date.
         constants: What the rules set: it may be found, whosever it is.
 
     Raises:
@@ -181,16 +188,18 @@ def compiled(
 
 
 class _Collected:
-    # The identifiers of an object by the way they are searched for, lower case.
+    # The identifiers of an object by the way they are searched for, folded.
 
     def __init__(self, trade: frozenset[str]) -> None:
         self.trade = trade
-        self.words: set[str] = set()  # count on their own
-        self.numbers: set[str] = set()
+        self.terms: dict[str, Term] = {}
         self.groups: list[tuple[str, ...]] = []  # parts of one name
-        self.dates: list[str] = []  # patterns already
-        self.years: set[str] = set()
+        self.initials: list[frozenset[str]] = []
+        self.days: set[Day] = set()
+        self.wide: set[str] = set()
         self.figures: set[str] = set()
+        # Words as they were, to be looked for in character sets beyond Latin-1.
+        self.words: set[str] = set()
 
     def add_all(self, sources: Iterable[Source]) -> None:
         for source in sorted(sources, key=lambda source: (source[0].name, *source[1:])):
@@ -199,187 +208,189 @@ class _Collected:
     def excuse(self, sources: Iterable[Source]) -> None:
         excused = _Collected(frozenset())
         excused.add_all(sources)
+        for spelling in excused.terms:
+            self.terms.pop(spelling, None)
+        self.days -= excused.days
+        self.wide -= excused.wide
         self.words -= excused.words
-        self.numbers -= excused.numbers
-        self.groups = [group for group in self.groups if group not in excused.groups]
+        kept = [n for n, group in enumerate(self.groups) if group not in excused.groups]
+        self.groups = [self.groups[n] for n in kept]
+        self.initials = [self.initials[n] for n in kept]
 
     def add(self, kind: Kind, raw: bytes, character_set: bytes) -> None:
-        text = charset.decode(raw, character_set, is_name=kind in (Kind.NAME, Kind.OWN_NAME))
-        text = text.strip(" \0")
-        if kind in (Kind.NAME, Kind.OWN_NAME):
+        is_name = kind in (Kind.NAME, Kind.OWN_NAME)
+        text = composed(charset.decode(raw, character_set, is_name=is_name)).strip(" \0")
+        if is_name:
             for group in re.split(r"[\\=]", text):
                 self._add_name(group)
         elif kind is Kind.PLACE:
             self._add_place(text)
-        elif kind is Kind.DATE:
-            self._add_date(text)
+        elif kind in (Kind.DATE, Kind.EVENT):
+            self._add_day(text, is_own=kind is Kind.DATE)
         else:
-            is_patients = kind in (Kind.PATIENT, Kind.OWN_NUMBER)
-            shortest = _MIN_PATIENT_DIGITS if is_patients else _MIN_DIGITS
-            for value in text.split("\\"):
-                self._add_number(value.strip().lower(), shortest)
-                figure = value.strip().lstrip("0")
-                if is_patients and len(figure) >= _MIN_SURE_DIGITS and figure.isdigit():
-                    self.figures.add(figure)
+            self._add_numbers(text, kind)
+
+    def _add_numbers(self, text: str, kind: Kind) -> None:
+        is_patients = kind in (Kind.PATIENT, Kind.OWN_NUMBER)
+        shortest = _MIN_PATIENT_DIGITS if is_patients else _MIN_DIGITS
+        for value in text.split("\\"):
+            number = value.strip()
+            if kind is Kind.STATION and not self._is_station(number):
+                continue
+            self._add_number(number, shortest)
+            if is_patients:
+                figures = (run.lstrip("0") for run in re.findall(r"\d+", number))
+                self.figures.update(run for run in figures if len(run) >= _MIN_SURE_DIGITS)
+
+    def _is_station(self, name: str) -> bool:
+        # "MR1" and "Prisma" are no more than what the device is.
+        words = [folded(word) for word in _WORD.findall(name)]
+        is_trade = all(word in self.trade for word in words)
+        return len(name) >= _MIN_STATION and not (is_trade and len(words) > 0)
 
     def _add_name(self, group: str) -> None:
-        words = list(dict.fromkeys(word.lower() for word in _WORD.findall(group)))
+        words = list(dict.fromkeys(_WORD.findall(group.lower())))
         for word in words:
-            if len(word) >= (_MIN_WIDE_WORD if _is_wide(word) else _MIN_WORD):
-                self._add_word(word)
+            self._add_word(word)
         parts = tuple(word for word in words if len(word) > 1 or _is_wide(word))[:_MAX_PARTS]
-        if len(parts) > 1:
-            self.groups.append(parts)
-        # Initials go before or after the surname.
+        self._add_together(parts)
+        self.groups.append(parts)
+        self.initials.append(frozenset(folded(word[0]) for word in words if not _is_wide(word)))
+        # A given name of two, written in one.
+        for component in group.split("^"):
+            self._add_word("".join(_WORD.findall(component.lower())))
+        # Initials are glued to the surname.
         for first, second in permutations(words[:_MAX_PARTS], 2):
-            if len(second) > _MIN_WORD and second in self.words and not _is_wide(second):
-                self.words.update((first[0] + second, second + first[0]))
+            for form in forms(second):
+                if len(form) > _MIN_WORD and form in self.terms and not _is_wide(second):
+                    self._put(folded(first[0]) + form, Term(Shape.WORD))
+                    self._put(form + folded(first[0]), Term(Shape.WORD))
         # Test subjects are often named by a number.
         for number in _NUMBER.findall(group.replace("^", " ")):
             if any(character.isdigit() for character in number):
-                self._add_number(number.lower(), _MIN_DIGITS)
+                self._add_number(number, _MIN_DIGITS)
+
+    def _add_together(self, parts: tuple[str, ...]) -> None:
+        # Two parts of one name side by side are that name, whatever else they mean.
+        for first, second in permutations(parts, 2):
+            if _is_wide(first) or _is_wide(second):
+                self.wide.add(re.escape(first) + r"[\W_]{0,3}" + re.escape(second))
+                self.words |= {first + gap + second for gap in ("", " ", "^", "\u3000")}
+                continue
+            is_short = min(len(first), len(second)) < _MIN_WORD
+            for one in forms(first):
+                for other in forms(second):
+                    pair = Term(Shape.PAIR, fewest=2 if is_short else 1, most=_ANY_TOKENS)
+                    self._put(one + other, pair)
+
+    def _put(self, spelling: str, term: Term) -> None:
+        self.terms.setdefault(spelling, term)
+        if len(self.terms) > _MAX_TERMS:
+            raise Refused(Reason.TOO_MANY_ELEMENTS)
 
     def _is_common(self, word: str) -> bool:
         return word in self.trade or bool(self.trade and word in _MAKERS)
 
     def _add_word(self, word: str) -> None:
-        if not self._is_common(word):
-            self.words.update((word, word.casefold()))
+        if _is_wide(word):
+            if len(word) >= _MIN_WIDE_WORD:
+                spelled = {word, unicodedata.normalize("NFKC", word), *kana(word)}
+                self.words |= spelled
+                self.wide |= {re.escape(spelling) for spelling in spelled}
+            return
+        if len(word) < _MIN_WORD:
+            return
+        plain = folded(word)
+        if self._is_common(word) or self._is_common(plain):
+            return
+        self.words |= {word, plain}
+        for form in forms(word):
+            if form == plain or not self._is_common(form):
+                most = _ANY_TOKENS if len(form) >= _MIN_SPACED else 1
+                self._put(form, Term(Shape.WORD, most=most))
 
     def _add_place(self, text: str) -> None:
-        whole = " ".join(text.lower().split())
-        if len(whole) >= _MIN_NUMBER and not self._is_common(whole):
-            self.numbers.add(whole)
-        for word in _WORD.findall(text):
+        if not self._is_common(" ".join(text.lower().split())):
+            self._add_number(text, _MIN_DIGITS, Shape.PLACE)
+        for word in _WORD.findall(text.lower()):
             if len(word) >= _MIN_PLACE_WORD:
-                self._add_word(word.lower())
+                self._add_word(word)
 
-    def _add_number(self, value: str, shortest: int) -> None:
+    def _add_number(self, value: str, shortest: int, shape: Shape = Shape.CODE) -> None:
+        value = folded(value)
         if len(value) < _MIN_NUMBER or self._is_common(value) or not value.strip("0-. "):
             return
-        bare = re.sub(r"[\W_]", "", value)
+        bare = _SEPARATORS.sub("", value)
+        tokens = len(_TOKENS.findall(value))
+        self._add_spelling(bare, tokens, shortest, shape)
         # The digits are the number, whatever letters a site puts before them.
-        for spelled in {value, bare, bare.lstrip("0"), *re.findall(r"\d+", value)}:
-            is_short = len(spelled) < (shortest if spelled.isdigit() else _MIN_NUMBER)
-            if not is_short and (spelled == value or len(spelled) >= _MIN_SURE_DIGITS):
-                self.numbers.add(spelled)
+        runs = {bare, *re.findall(r"\d+", value)}
+        for spelled in runs | {run.lstrip("0") for run in runs}:
+            if spelled != bare and len(spelled) >= _MIN_SURE_DIGITS:
+                self._add_spelling(spelled, 1, shortest, shape)
 
-    def _add_date(self, text: str) -> None:
-        match = re.match(r"(\d{4})[-./]?(\d\d)[-./]?(\d\d)", text)
-        if match is None or not 1 <= int(match[2]) <= len(_MONTHS):
+    def _add_spelling(self, bare: str, tokens: int, shortest: int, shape: Shape) -> None:
+        is_digits = bare.isdigit()
+        if len(bare) < (shortest if is_digits else _MIN_NUMBER) or bare in self.trade:
             return
-        year, month, day = match[1], int(match[2]), int(match[3])
-        self.figures.add("".join(match.groups()))
-        self.years.add(year)
-        name, gap = _MONTHS[month - 1] + "[a-z]*", "[-./ ,]{1,2}"
-        self.dates += [
-            f"{year}[-./ ]?{month:02}[-./ ]?{day:02}",
-            f"{day:02}[-./ ]?{month:02}[-./ ]?{year}",
-            f"{month:02}[-./ ]?{day:02}[-./ ]?{year}",
-            f"{name}{gap}0?{day}{gap}{year}",
-        ]
-        # Each begins with a letter or digit: that makes the search fast.
-        for short in {f"{day}", f"{day:02}"}:
-            self.dates.append(f"{short}[-./ ]0?{month}[-./ ]{year}")
-            self.dates.append(f"{short}{gap}{name}{gap}{year}")
-        for short in {f"{month}", f"{month:02}"}:
-            self.dates.append(f"{short}[-./ ]0?{day}[-./ ]{year}")
-        self.dates.sort()
+        is_short = is_digits and len(bare) < _MIN_SURE_DIGITS
+        is_spaced = len(bare) >= _MIN_SPACED
+        term = Term(
+            Shape.DIGITS if is_digits else shape,
+            fewest=1 if is_spaced else tokens,
+            most=_ANY_TOKENS if is_spaced else tokens,
+            is_short=is_short,
+        )
+        self._put(bare, term)
+        if not bare.isascii():
+            self.words.add(bare)
+
+    def _add_day(self, text: str, *, is_own: bool) -> None:
+        day = day_of(text)
+        if day is None:
+            return
+        self.days.add(day)
+        if len(self.days) > _MAX_DAYS:
+            raise Refused(Reason.TOO_MANY_ELEMENTS)
+        if is_own:
+            self.figures.add("{:04}{:02}{:02}".format(*day))
 
     def needles(self) -> Needles:
         """All of it, ready to be searched for."""
-        solo = list(self._solo())
-        unions = list(self._pairs())
-        if self.dates:
-            dates = "|".join(self.dates).encode()
-            unions += [((year.encode(),), dates) for year in sorted(self.years)]
-        spelled = {token: set(charset.spellings(token)) for token in solo if not token.isascii()}
-        wide = {run for runs in spelled.values() for run in runs}
-        groups = sorted(set(self.groups))
-        width = len(solo) + len(wide) + sum(map(len, groups))
-        if (
-            width > _MAX_ALTERNATIVES
-            or len(unions) > _MAX_UNIONS
-            or len(self.dates) > _MAX_DATE_PATTERNS
-        ):
+        groups, initials = self.groups, self.initials
+        if len(groups) > _MAX_GROUPS:
+            groups = [tuple({part for group in groups for part in group})]
+            initials = [frozenset().union(*initials)]
+        parts: dict[str, frozenset[int]] = {}
+        for number, group in enumerate(groups):
+            for form in (form for part in group for form in forms(part)):
+                parts[form] = parts.get(form, frozenset()) | {number}
+        # A short part of a name is no term, but is found beside the rest of it.
+        glued = frozenset(self._glued())
+        wide = {run for word in self.words if not word.isascii() for run in charset.spellings(word)}
+        if len(wide) > _MAX_TERMS:
             raise Refused(Reason.TOO_MANY_ELEMENTS)
         return Needles(
-            literals=[token.encode() for token in solo if token.isascii()],
-            unions=unions,
-            texts=self._texts(groups),
-            wide=sorted(wide),
-            sure=self._sure(spelled),
-            glued=any_of(
-                first + second
-                for group in groups
-                for first, second in permutations(group, 2)
-                if min(len(first), len(second)) >= _MIN_WORD and len(first + second) >= _MIN_GLUED
-            ),
+            terms=Terms(self.terms, Names(parts, initials)),
+            days=frozenset(self.days),
+            detector=Detector(self.terms, self._signed(parts), frozenset(self.days), wide),
+            wide=frozenset(self.wide),
+            glued=glued,
             figures=frozenset(figure.encode() for figure in self.figures),
         )
 
-    def _sure(self, spelled: dict[str, set[bytes]]) -> str:
-        words = {word for word in self.words if len(word) >= _MIN_SURE_LETTERS}
-        runs = {word for word in words if word.isascii()}
-        for word in words - runs:
-            if not _is_wide(word):
-                runs |= {run.decode("latin-1") for run in spelled.get(word, ())}
-        runs = {run for run in runs if len(run) >= _MIN_SURE_LETTERS}
-        return rf"(?<![a-z\x80-\xff])(?:{any_of(runs)})(?![a-z\x80-\xff])" if runs else ""
+    def _glued(self) -> Iterator[str]:
+        for spelling, term in self.terms.items():
+            is_glued = term.shape is Shape.PAIR and term.fewest == 1
+            if is_glued and len(spelling) >= _MIN_GLUED and not self._is_common(spelling):
+                yield spelling
 
-    def _solo(self) -> Iterator[str]:
-        yield from sorted(self.words | self.numbers)
-        for group in self.groups:
-            if any(_is_wide(part) for part in group):
-                # Written in one: neither part may be long enough alone.
-                yield from ("".join(pair) for pair in permutations(group, 2))
-
-    def _pairs(self) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
-        for group in self.groups:
-            if self.words.isdisjoint(group) and all(part.isascii() for part in group):
-                for pair in permutations([part.encode() for part in group], 2):
-                    yield pair, b"%s[^a-z0-9]{0,3}%s" % pair
-
-    def _texts(self, groups: list[tuple[str, ...]]) -> list[str]:
-        # Longest first: a whole name or address goes before its words.
-        if len(groups) > _MAX_GROUPS:
-            groups = [tuple({part for group in groups for part in group})]
-        worded = [_joined(group) for group in groups]
-        narrow = {word for word in self.words | self.numbers if not _is_wide(word)}
-        numbers = {word for word in narrow if any(map(str.isdigit, word))}
-        if narrow != numbers:
-            worded.append(any_of(narrow - numbers))
-        # At the same place the first one wins: a number goes before the word it begins with.
-        texts = _bounded(numbers)
-        if self.dates:
-            texts.append(f"{_NO_DIGIT_BEFORE}(?:{'|'.join(self.dates)}){_NO_DIGIT_AFTER}")
-        if worded:
-            texts.append(f"{_NO_LETTER_BEFORE}(?:{'|'.join(worded)}){_NO_LETTER_AFTER}")
-        wide = [word for word in self._solo() if _is_wide(word)]
-        return [*texts, any_of(wide)] if wide else texts
+    def _signed(self, parts: dict[str, frozenset[int]]) -> frozenset[str]:
+        # Words of the trade that count behind a title or beside an initial.
+        return frozenset(
+            part for part in parts if part not in self.terms and len(part) >= _MIN_WORD
+        )
 
 
 def _is_wide(word: str) -> bool:
     return any(character >= _FIRST_WIDE for character in word)
-
-
-def _joined(group: tuple[str, ...]) -> str:
-    # Two or more parts of one name side by side are that name, whatever else they mean.
-    # Nothing is tried twice and no run is long: what a sender repeats costs no more.
-    part = f"(?>{any_of(group)})"
-    is_short = min(map(len, group)) < _MIN_WORD
-    return rf"{part}(?>[\W_]{{{int(is_short)},3}}+{part}){{1,{_MAX_PARTS}}}+"
-
-
-def _bounded(numbers: Iterable[str]) -> list[str]:
-    by_bounds: dict[tuple[str, str], list[str]] = {}
-    for number in numbers:
-        is_sure = not number.isdigit() or len(number) >= _MIN_SURE_DIGITS
-        before = _NO_DIGIT_BEFORE if is_sure else _NO_FRACTION_BEFORE
-        after = _NO_DIGIT_AFTER if is_sure else _NO_FRACTION_AFTER
-        bounds = (before if number[0].isdigit() else "", after if number[-1].isdigit() else "")
-        by_bounds.setdefault(bounds, []).append(number)
-    return [
-        f"{before}(?:{any_of(found)}){after}"
-        for (before, after), found in sorted(by_bounds.items())
-    ]

@@ -16,10 +16,12 @@ from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code, fro
 from dicomanon_node.deid.encoding import element
 from dicomanon_node.deid.floor import (
     CLASS_UID_TAGS,
+    CONTENT_TAGS,
     IDENTIFYING_TAGS,
     IDENTIFYING_VRS,
     SPEAKING_TAGS,
     TEMPORAL_VRS,
+    VERBATIM_TAGS,
 )
 from dicomanon_node.deid.identity import SOURCE_TAGS
 from dicomanon_node.deid.iod import Types, types_of
@@ -34,7 +36,7 @@ from dicomanon_node.deid.rules import (
     RuleAction,
     StudyRules,
 )
-from dicomanon_node.deid.table import TABLE, Code, Row
+from dicomanon_node.deid.table import SAFE_PRIVATE, TABLE, Code, Row
 
 AVAILABLE_OPTIONS: frozenset[Option] = frozenset(
     {
@@ -45,6 +47,9 @@ AVAILABLE_OPTIONS: frozenset[Option] = frozenset(
         Option.RETAIN_LONGITUDINAL_FULL_DATES,
         Option.RETAIN_LONGITUDINAL_MODIFIED_DATES,
         Option.CLEAN_DESCRIPTORS,
+        Option.RETAIN_SAFE_PRIVATE,
+        Option.CLEAN_STRUCTURED_CONTENT,
+        Option.CLEAN_GRAPHICS,
     }
 )
 
@@ -66,8 +71,11 @@ DROPPED_PRIVATE = Decision(Verb.DROP, "Table E.1-1 X: private attributes")
 Decisions = dict[tuple[int, str], Decision]
 Shortcuts = dict[tuple[int, str], bytes]
 
-# A shortcut that is compared by identity: the element stays, byte for byte.
+# Shortcuts that are compared by identity: the element stays, byte for byte; or if its
+# value is one of `Plan.checked`.
 KEPT = b"kept"
+CHECKED = b"checked"
+_FREE_TEXT_VRS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 
 
 class Plan:
@@ -82,6 +90,11 @@ class Plan:
         is_guarded: What is kept is searched for identifiers; without the profile, kept
             means kept.
         constants: What the rules themselves set, which identifies nobody.
+        keeps_full_dates: Dates are kept, also in text.
+        checked: Values (PHI) of text that the table does not list in which there is nothing
+            to clean. The objects of a series say the same over and over.
+        options_in_force: The options that decide over anything: of two that speak about the
+            same attributes, one may say more.
         cleans_text: Identifiers have to be known before the first text is kept.
 
     Args:
@@ -99,6 +112,7 @@ class Plan:
         )
         self.drops_all_private = (
             rules.removes_private
+            and Option.RETAIN_SAFE_PRIVATE not in rules.options
             and not rules.private_tags
             and not rules.saved_private
             and not rules.saved_groups
@@ -111,6 +125,9 @@ class Plan:
             if rule.kind is ActionKind.VALUE and rule.value
         )
         self.cleans_text = Option.CLEAN_DESCRIPTORS in rules.options
+        self.keeps_full_dates = Option.RETAIN_LONGITUDINAL_FULL_DATES in rules.options
+        self.checked: set[bytes] = set()
+        self.options_in_force = _in_force(rules.options)
         self._by_class: dict[str, Plan] = {}
         self._decide_for(None)
 
@@ -169,15 +186,18 @@ class Plan:
         rule = rules.private_tags.get(private) or rules.tags.get(tag)
         if rule is not None:
             return from_rule(rule, vr, "private tag rule")
+        source = "private, kept by the study"
         is_saved = private in rules.saved_private or tag in rules.saved_groups
         if rules.removes_private and not is_saved:
-            return DROPPED_PRIVATE
+            if Option.RETAIN_SAFE_PRIVATE not in rules.options or private not in SAFE_PRIVATE:
+                return DROPPED_PRIVATE
+            source = f"Table E.3.10-1 by {Option.RETAIN_SAFE_PRIVATE}"
         rule = rules.vrs.get(vr)
         if rule is not None:
             return from_rule(rule, vr, "VR rule")
         if rules.profile is Profile.BASIC and vr in IDENTIFYING_VRS - {"TM"}:
             return self._floor(tag, vr)
-        return kept(vr, "private, kept by the study")
+        return self._unlisted(vr, source)
 
     def added_values(self) -> Iterator[tuple[int, RuleAction]]:
         """Top-level elements that are set even where they are absent (`value`)."""
@@ -229,6 +249,8 @@ class Plan:
         code, option = row.code(self.rules.options)
         source = f"Table E.1-1 {code}" + (f" by {option}" if option else "")
         if code is Code.K:
+            if vr == "AS":
+                return Decision(Verb.CHANGE, f"{source}, at most 90 years", Change.CAP_AGE)
             return kept(vr, source)
         if code is Code.C and option is not None:
             return self._cleaned(row, vr, option, source)
@@ -245,7 +267,12 @@ class Plan:
             if vr in ("DA", "DT"):
                 return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
             return from_code(row, row.basic, vr, source)
+        if dictionary.is_overlay(row.tag) or dictionary.is_curve(row.tag):
+            # Bitmaps may be writing: cleaned of what may identify, nothing is left of a plane.
+            return Decision(Verb.DROP, source)
         if vr == "SQ":
+            if row.tag in CONTENT_TAGS:
+                return Decision(Verb.CHANGE, source, Change.CLEAN_CONTENT)
             return Decision(Verb.WALK, source)
         if vr in dictionary.CHARSET_VRS and vr != "PN":
             return Decision(Verb.CHANGE, source, Change.CLEAN_TEXT)
@@ -253,6 +280,38 @@ class Plan:
         return from_code(row, row.basic, vr, source)
 
     def _floor(self, tag: int, vr: str) -> Decision:
+        if vr in IDENTIFYING_VRS:
+            return self._floor_identifying(tag, vr)
+        if tag in SOURCE_TAGS or tag in IDENTIFYING_TAGS:
+            return Decision(Verb.DROP, "identifies, though the table does not list it")
+        if tag in SPEAKING_TAGS:
+            return Decision(Verb.CHANGE, "free text", Change.CLEAN_TEXT)
+        if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
+            return Decision(Verb.CHANGE, "follows the document", Change.DOCUMENT_LENGTH)
+        if tag in CONTENT_TAGS and Option.CLEAN_STRUCTURED_CONTENT in self.rules.options:
+            source = f"content items by {Option.CLEAN_STRUCTURED_CONTENT}"
+            return Decision(Verb.CHANGE, source, Change.CLEAN_CONTENT)
+        source = "not listed in Table E.1-1"
+        if tag in VERBATIM_TAGS:
+            return kept(vr, source)
+        return self._unlisted(vr, source)
+
+    def _unlisted(self, vr: str, source: str) -> Decision:
+        # Whoever wants all of them as they are says so in a rule of the study.
+        if self.rules.profile is Profile.BASIC:
+            if vr == "AS":
+                return Decision(Verb.CHANGE, f"{source}, at most 90 years", Change.CAP_AGE)
+            if vr in _FREE_TEXT_VRS:
+                return Decision(Verb.CHANGE, source, Change.CLEAN_UNLISTED)
+        return kept(vr, source)
+
+    def decide_unlisted(self, vr: str) -> Decision:
+        """What is done with a value of which nothing but its VR is known."""
+        if vr in IDENTIFYING_VRS:
+            return self._floor(0, vr)
+        return self._unlisted(vr, "its VR")
+
+    def _floor_identifying(self, tag: int, vr: str) -> Decision:
         source = f"floor for {vr}"
         if vr == "UI":
             if tag in CLASS_UID_TAGS:
@@ -264,15 +323,7 @@ class Plan:
             return Decision(Verb.CHANGE, source, Change.EMPTY)
         if vr in TEMPORAL_VRS:
             return self._floor_temporal(vr, source)
-        if vr in ("AE", "UR"):
-            return Decision(Verb.DROP, source)
-        if tag in SOURCE_TAGS or tag in IDENTIFYING_TAGS:
-            return Decision(Verb.DROP, "identifies, though the table does not list it")
-        if tag in SPEAKING_TAGS:
-            return Decision(Verb.CHANGE, "may say anything", Change.DUMMY)
-        if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
-            return Decision(Verb.CHANGE, source, Change.DOCUMENT_LENGTH)
-        return kept(vr, "not listed in Table E.1-1")
+        return Decision(Verb.DROP, source)
 
     def _floor_temporal(self, vr: str, source: str) -> Decision:
         if Option.RETAIN_LONGITUDINAL_FULL_DATES in self.rules.options:
@@ -282,6 +333,11 @@ class Plan:
                 return Decision(Verb.KEEP, source)
             return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
         return Decision(Verb.CHANGE, source, Change.EMPTY)
+
+
+def _in_force(options: frozenset[Option]) -> tuple[Option, ...]:
+    deciding = {row.code(options)[1] for row in TABLE.values()} | {Option.RETAIN_SAFE_PRIVATE}
+    return tuple(option for option in Option if option in options & deciding)
 
 
 def _base_tag(tag: int) -> int:
@@ -308,6 +364,8 @@ def _shortcut(decision: Decision, tag: int, vr: str, *, implicit: bool) -> bytes
         return KEPT
     if decision.verb is Verb.DROP:
         return b""
+    if decision.change is Change.CLEAN_UNLISTED:
+        return CHECKED
     if decision.change is Change.EMPTY:
         return element(tag, vr, b"", implicit=implicit)
     if decision.change is Change.DUMMY:

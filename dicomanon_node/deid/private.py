@@ -6,12 +6,13 @@ those of emptied blocks go.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dicomanon_node.deid import dictionary, encoding
-from dicomanon_node.deid.decisions import Verb
+from dicomanon_node.deid import dictionary, encoding, vendor
+from dicomanon_node.deid.decisions import Change, Decision, Verb
 from dicomanon_node.deid.dictionary import UNDEFINED_LENGTH
 from dicomanon_node.deid.elements import header_reader
+from dicomanon_node.deid.fields import BlobFields
 from dicomanon_node.deid.rules import PrivateTag
-from dicomanon_node.deid.trace import Outcome
+from dicomanon_node.deid.table import SAFE_PRIVATE
 from dicomanon_node.errors import Reason, Refused
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
 _MAX_CREATOR_BYTES = 64
+# Where a maker's own format may be.
+_BLOB_VRS = frozenset({"LT", "OB", "OW", "ST", "UN", "UT"})
 _ITEM_TAG = encoding.ITEM_TAG
 
 
@@ -46,7 +49,7 @@ def rewrite_group(
             # PS3.5 7.8.1: a creator is one LO value; a block claimed by anything else is nobody's.
             is_creator = vr in ("LO", "UN") and length <= _MAX_CREATOR_BYTES and b"\\" not in raw
             if not is_creator:
-                _note_gone(rewriter, tag, vr, "nobody's private block")
+                rewriter.note_removed(tag, vr, "nobody's private block")
                 pos = stop
                 continue
             if rewriter.guard is None or rewriter.guard.is_clean_name(raw):
@@ -56,7 +59,7 @@ def rewrite_group(
             continue
         creator = creators.get(number >> 8)
         if creator is None:
-            _note_gone(rewriter, tag, vr, "private element without a creator")
+            rewriter.note_removed(tag, vr, "private element without a creator")
             pos = rewriter.after(value, vr, stop, end, implicit=implicit)
             continue
         element = Span(tag, vr, pos, value, stop, end, implicit, depth)
@@ -88,7 +91,8 @@ class Span(NamedTuple):
 def _element(rewriter: "Rewriter", creator: str, element: Span) -> tuple[bytes | None, int]:
     handled = element.vr
     if handled == "UN":
-        known = dictionary.private_vr_of(creator, element.tag)
+        private_tag = PrivateTag(element.tag >> 16, creator, element.tag & 0xFF)
+        known = SAFE_PRIVATE.get(private_tag) or dictionary.private_vr_of(creator, element.tag)
         handled = known or ("SQ" if element.stop is None else "UN")
     if element.stop is None or _looks_like_items(rewriter, element):
         handled = "SQ"
@@ -118,17 +122,43 @@ def _acted_upon(
         return rewriter.walked(decision, tag, vr, start, value, stop, end, implicit, depth, creator)
     after = rewriter.after(value, vr, stop, end, implicit=implicit)
     if decision.verb is Verb.DROP:
-        _note_gone(rewriter, tag, handled, decision.source, creator)
+        rewriter.note_removed(tag, handled, decision.source, creator)
+        if not implicit:
+            rewriter.forget_private(tag, handled, value, after)
         return b"", after
+    is_kept = decision.verb is Verb.KEEP or decision.change is Change.CLEAN_UNLISTED
+    if is_kept and handled in _BLOB_VRS and rewriter.plan.is_guarded and stop is not None:
+        try:
+            blob = vendor.rewritten(private_tag, rewriter.buffer[value:after], BlobFields(rewriter))
+        except vendor.UnreadableError:
+            # It says it is a format that holds identities, and nobody can say which.
+            rewriter.note_removed(tag, handled, "a maker's format that cannot be read", creator)
+            return b"", after
+        if blob is not None:
+            return _written_again(rewriter, creator, element, handled, decision, blob), after
     new = rewriter.decided(
         decision, tag, vr, handled, start, value, after, stop is None, implicit, depth, creator
     )
     return new, after
 
 
-def _note_gone(rewriter: "Rewriter", tag: int, vr: str, source: str, creator: str = "") -> None:
-    if rewriter.trace is not None:
-        rewriter.trace.note(tag, vr, source, Outcome.REMOVED, creator=creator)
+def _written_again(
+    rewriter: "Rewriter",
+    creator: str,
+    element: Span,
+    handled: str,
+    decision: Decision,
+    blob: bytes,
+) -> bytes | None:
+    raw = rewriter.buffer[element.value : element.stop]
+    if rewriter.guard is not None:
+        blob = rewriter.guard.kept(element.tag, handled, blob, rewriter.character_set) or b""
+    rewriter.note_blob(decision, element.tag, handled, raw, blob, creator)
+    if blob == raw:
+        return None
+    if not blob:
+        return b""
+    return encoding.element(element.tag, handled, blob, implicit=element.implicit)
 
 
 def _looks_like_items(rewriter: "Rewriter", element: Span) -> bool:

@@ -6,9 +6,8 @@ how a value is changed is in `actions`, what private blocks do in `private`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from dicomanon_node.deid import actions, dictionary, encoding, private, structured
+from dicomanon_node.deid import actions, content, dictionary, encoding, private, structured
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.decisions import Change, Decision, Verb
 from dicomanon_node.deid.dictionary import (
@@ -28,30 +27,17 @@ from dicomanon_node.deid.elements import (
 from dicomanon_node.deid.floor import CLASS_UID_TAGS
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.leaks import Guard
-from dicomanon_node.deid.plan import DROPPED_PRIVATE, KEPT, Plan
+from dicomanon_node.deid.patient import Patient
+from dicomanon_node.deid.plan import CHECKED, DROPPED_PRIVATE, KEPT, Plan
 from dicomanon_node.deid.rules import RuleAction
-from dicomanon_node.deid.trace import Outcome, Trace
 from dicomanon_node.errors import Reason, Refused
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
-
-
-@dataclass(slots=True)
-class Patient:
-    """Whose object it is, as far as pseudonyms need it.
-
-    Attributes:
-        own_id: Encoded Patient ID; b"" where the object has none (PHI).
-        scope: What its pseudonyms are made from: the Patient ID, or what stands in for it
-            (PHI).
-        pseudonym: The patient's pseudonym.
-        days: The patient's day shift.
-    """
-
-    own_id: bytes
-    scope: bytes
-    pseudonym: str
-    days: int
+_EXPLICIT_NAME = b"PN"
+_SEQUENCE_CHANGES: Mapping[Change | None, structured.SequenceChange] = {
+    **structured.SEQUENCE_CHANGES,
+    **content.SEQUENCE_CHANGES,
+}
 
 
 class Rewriter:
@@ -69,25 +55,27 @@ class Rewriter:
         document: The dummy that replaces an encapsulated document.
         identity: The identifiers found so far (PHI).
         guard: Looks at what is kept, once something has been found to survive.
-        trace: Told what happens to each element, if anybody wants to know.
-        creator: Private creator of the sequence being entered; "" for standard ones.
+        drops_private: Private elements are dropped without a look.
+        blob_texts: Fields of makers' blobs as they were written (PHI, if the guard is needed).
+        overrides: Decisions that come before the plan's, in the item being rewritten.
     """
 
     __slots__ = (
+        "blob_texts",
         "buffer",
         "character_set",
-        "creator",
         "document",
+        "drops_private",
         "element_count",
         "guard",
         "identity",
         "item_hash",
         "keeps_dates",
         "limits",
+        "overrides",
         "patient",
         "plan",
         "shifts_dates",
-        "trace",
     )
 
     def __init__(
@@ -97,7 +85,6 @@ class Rewriter:
         patient: Patient,
         limits: Limits,
         guarded_by: Identity | None = None,
-        trace: Trace | None = None,
     ) -> None:
         self.buffer = buffer
         self.plan = plan
@@ -111,12 +98,13 @@ class Rewriter:
         self.document = b""
         self.identity = guarded_by or Identity(plan.constants)
         self.guard = Guard(guarded_by) if guarded_by is not None else None
-        self.trace = trace
-        self.creator = ""
+        self.drops_private = plan.drops_all_private
+        self.blob_texts: list[bytes] = []
+        self.overrides: content.Overrides | None = None
 
     def shortcuts(self, *, nested: bool, implicit: bool) -> Mapping[tuple[int, str], bytes]:
         """`Plan.shortcuts`, where nothing but the plan has a say."""
-        if self.guard is not None or self.item_hash is not None or self.trace is not None:
+        if self.guard is not None or self.item_hash is not None or self.overrides is not None:
             return {}
         return self.plan.shortcuts[nested][implicit]
 
@@ -130,7 +118,7 @@ class Rewriter:
         if self.element_count > self.limits.elements:
             raise Refused(Reason.TOO_MANY_ELEMENTS)
 
-    def dataset(  # noqa: C901, PLR0912  (one loop, kept flat for speed)
+    def dataset(  # noqa: C901, PLR0912, PLR0915  (one loop, kept flat for speed)
         self, pos: int, end: int, implicit: bool, depth: int, is_delimited: bool
     ) -> tuple[bytes | None, int]:
         """Rewrite a nested data set.
@@ -149,7 +137,8 @@ class Rewriter:
             raise Refused(Reason.NESTED_TOO_DEEP)
         buffer, read = self.buffer, header_reader(implicit=implicit)
         shortcuts = self.shortcuts(nested=True, implicit=implicit)
-        drops_private = self.plan.drops_all_private and self.trace is None
+        drops_private = self.drops_private
+        checked = self.plan.checked
         outer_character_set = self.character_set
         out: list[bytes] = []
         start = run = pos
@@ -170,12 +159,20 @@ class Rewriter:
             elif new is None:
                 if tag & 0x10000 and drops_private:
                     new = b""
+                    if vr in ("PN", "SQ"):
+                        self.forget_private(tag, vr, value, after)
                 else:
                     self.count(seen)
                     seen = 0
                     new, after = self.element(tag, vr, pos, value, after, end, implicit, depth)
             elif new is KEPT or (new and not length):
                 new = None
+            elif new is CHECKED:
+                new = None
+                if buffer[value:after] not in checked:
+                    self.count(seen)
+                    seen = 0
+                    new, after = self.element(tag, vr, pos, value, after, end, implicit, depth)
             if new is not None:
                 if run != pos:
                     out.append(buffer[run:pos])
@@ -219,9 +216,10 @@ class Rewriter:
         """
         if tag & 0x10000:
             if self.plan.drops_all_private:
-                if self.trace is not None:
-                    self.trace.note(tag, vr, DROPPED_PRIVATE.source, Outcome.REMOVED)
-                return b"", self.after(value, vr, stop, end, implicit=implicit)
+                self.note_removed(tag, vr, DROPPED_PRIVATE.source)
+                after = self.after(value, vr, stop, end, implicit=implicit)
+                self.forget_private(tag, vr, value, after)
+                return b"", after
             return private.rewrite_group(self, start, end, implicit=implicit, depth=depth)
         handled_vr = vr
         if vr == "UN":
@@ -232,6 +230,8 @@ class Rewriter:
         if tag == _SPECIFIC_CHARACTER_SET and stop is not None:
             self.character_set = self.buffer[value:stop]
         decision = self.plan.decide(tag, handled_vr, nested=depth > 0)
+        if self.overrides is not None:
+            decision = self.overrides.get(tag, decision)
         if self.item_hash is not None:
             decision = actions.inside_hashed(decision, self.item_hash, handled_vr)
         if decision.verb is Verb.WALK:
@@ -253,12 +253,10 @@ class Rewriter:
         end: int,
         implicit: bool,
         depth: int,
-        creator: str = "",
+        _creator: str = "",
     ) -> tuple[bytes | None, int]:
-        """Rewrite a sequence that stays, and say so."""
-        if self.trace is not None:
-            self.trace.note(tag, "SQ", decision.source, Outcome.WALKED, creator=creator)
-            self.creator = creator
+        """Rewrite a sequence that stays."""
+        del decision
         return self.sequence(tag, vr, start, value, stop, end, implicit, depth)
 
     def decided(
@@ -273,75 +271,13 @@ class Rewriter:
         is_undefined: bool,
         implicit: bool,
         depth: int,
-        creator: str = "",
+        _creator: str = "",
     ) -> bytes | None:
         """Do what has been decided for an element that is not walked.
 
         Returns:
             The new element (b"" removes it), or None where it stays.
         """
-        if self.trace is None:
-            return self._decided(
-                decision, tag, vr, handled_vr, start, value, after, is_undefined, implicit, depth
-            )
-        at = len(self.trace.steps)
-        new = self._decided(
-            decision, tag, vr, handled_vr, start, value, after, is_undefined, implicit, depth
-        )
-        inner = self.trace.steps[at:]
-        del self.trace.steps[at:]
-        self._note(decision, tag, handled_vr, self.buffer[value:after], new, implicit, creator)
-        self.trace.steps += inner
-        return new
-
-    def _note(
-        self,
-        decision: Decision,
-        tag: int,
-        vr: str,
-        original: bytes,
-        new: bytes | None,
-        implicit: bool,
-        creator: str,
-    ) -> None:
-        written = b""
-        if new is None:
-            outcome, written = Outcome.KEPT, original
-        elif not new:
-            outcome = Outcome.REMOVED
-        else:
-            _, _, value, _ = header_reader(implicit=implicit)(new, 0, len(new))
-            written = new[value:]
-            outcome = Outcome.REPLACED if written else Outcome.EMPTIED
-        if new is not None and decision.verb in (Verb.KEEP, Verb.KEEP_DATE):
-            outcome = Outcome.GUARDED
-        if vr == "SQ":
-            original = written = b""
-        if self.trace is not None:
-            self.trace.note(
-                tag,
-                vr,
-                decision.source,
-                outcome,
-                original,
-                written,
-                character_set=self.character_set,
-                creator=creator,
-            )
-
-    def _decided(
-        self,
-        decision: Decision,
-        tag: int,
-        vr: str,
-        handled_vr: str,
-        start: int,
-        value: int,
-        after: int,
-        is_undefined: bool,
-        implicit: bool,
-        depth: int,
-    ) -> bytes | None:
         if handled_vr == "SQ":
             return self._decided_sequence(
                 decision,
@@ -373,10 +309,31 @@ class Rewriter:
         if decision.verb is Verb.DROP:
             self.forget_items(span)
             return b""
-        change = structured.SEQUENCE_CHANGES.get(decision.change)
+        change = _SEQUENCE_CHANGES.get(decision.change)
         if change is None:
             raise Refused(Reason.ACTION_FAILED, span.tag)
         return change(self, span, decision)
+
+    def enter(self, tag: int, number: int) -> None:
+        """An item of a sequence begins. For who wants to know where."""
+
+    def leave(self) -> None:
+        """The item ends."""
+
+    def note_removed(self, tag: int, vr: str, source: str, creator: str = "") -> None:
+        """An element has been removed that `decided` has not heard of."""
+
+    def note_blob(
+        self, decision: Decision, tag: int, vr: str, raw: bytes, new: bytes, creator: str
+    ) -> None:
+        """A maker's blob has been written again."""
+
+    def note_uid(self, original: bytes, new: bytes) -> None:
+        """A UID has been replaced, or would have been, had it not stayed the same."""
+        self.identity.add_uid(original, new)
+
+    def note_patient(self, original: bytes, new: bytes) -> None:
+        """A Patient ID has been replaced."""
 
     def learn(self, tag: int, vr: str, raw: bytes, role: Role) -> bool:
         """Remember a value if it identifies; returns whether it does."""
@@ -394,6 +351,15 @@ class Rewriter:
         if vr == "UI" and tag not in CLASS_UID_TAGS:
             for uid in raw.split(b"\\"):
                 self.identity.add_uid(uid)
+
+    def forget_private(self, tag: int, vr: str, value: int, after: int) -> None:
+        """Remember whom a private element names that goes, and those in its items."""
+        if vr == "PN":
+            self.learn(tag, vr, self.buffer[value:after], Role.SOUGHT)
+        elif vr == "SQ" and _EXPLICIT_NAME in self.buffer[value:after]:
+            for inner, inner_vr, start, end in leaves(self.buffer, value, after, implicit=False):
+                if inner_vr == "PN":
+                    self.learn(inner, inner_vr, self.buffer[start:end], Role.SOUGHT)
 
     def forget_items(self, span: structured.Span) -> None:
         """Remember what must not be found any more of a sequence that goes."""
@@ -419,10 +385,10 @@ class Rewriter:
         limit = end if stop is None else stop
         out: list[bytes] = []
         run = pos = value
-        creator, self.creator = self.creator, ""
+        overrides, self.overrides = self.overrides, None
         number = 0
         while pos < limit:
-            item_tag, item_vr, content, length = read_implicit_header(buffer, pos, limit)
+            item_tag, item_vr, start_of_item, length = read_implicit_header(buffer, pos, limit)
             if item_tag == SEQUENCE_DELIMITATION and not length:
                 if is_undefined:
                     stop = pos + 8
@@ -434,14 +400,14 @@ class Rewriter:
                 raise Refused(Reason.UNPARSABLE, tag)
             self.count(1)
             is_delimited = length == UNDEFINED_LENGTH
-            if not is_delimited and content + length > limit:
+            if not is_delimited and start_of_item + length > limit:
                 raise Refused(Reason.TRUNCATED, tag)
-            item_end = limit if is_delimited else content + length
-            if self.trace is not None:
-                self.trace.enter(tag, creator, number)
-            new, after = self.dataset(content, item_end, inner_implicit, depth + 1, is_delimited)
-            if self.trace is not None:
-                self.trace.leave()
+            item_end = limit if is_delimited else start_of_item + length
+            self.enter(tag, number)
+            new, after = self.dataset(
+                start_of_item, item_end, inner_implicit, depth + 1, is_delimited
+            )
+            self.leave()
             number += 1
             if is_delimited:
                 after += 8
@@ -452,17 +418,18 @@ class Rewriter:
             pos = after
         if stop is None:
             raise Refused(Reason.TRUNCATED, tag)
+        self.overrides = overrides
         if not out:
             return None, stop
         out.append(buffer[run:pos])
         return self.with_content(start, value, b"".join(out), is_undefined=is_undefined), stop
 
-    def with_content(self, start: int, value: int, content: bytes, *, is_undefined: bool) -> bytes:
-        """The sequence's own header with other items; `content` has no delimiter."""
+    def with_content(self, start: int, value: int, items: bytes, *, is_undefined: bool) -> bytes:
+        """The sequence's own header with other items; `items` have no delimiter."""
         header = self.buffer[start : value - 4]
         if is_undefined:
-            return header + encoding.UNDEFINED + content + encoding.SEQUENCE_DELIMITATION_ITEM
-        return header + encoding.length(len(content)) + content
+            return header + encoding.UNDEFINED + items + encoding.SEQUENCE_DELIMITATION_ITEM
+        return header + encoding.length(len(items)) + items
 
     def after(self, value: int, vr: str, stop: int | None, end: int, *, implicit: bool) -> int:
         """The offset after a value that is not walked."""

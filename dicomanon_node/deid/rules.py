@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dicomanon_node.deid.envelope import Recipient
+
 
 class ActionKind(StrEnum):
     """The seven actions of `studies.json`."""
@@ -110,6 +112,7 @@ class StudyRules:
         is_compatible: Hash and UID formulas byte-exact to DCMAnonymize's.
         burned_in: What happens to objects with burned in annotation.
         accepts_phoenix: Whether PHOENIXZIPREPORT objects are accepted.
+        encrypts_for: Who can open the originals that go with each object; None: they do not.
     """
 
     name: str
@@ -127,6 +130,7 @@ class StudyRules:
     is_compatible: bool = False
     burned_in: BurnedIn = BurnedIn.REFUSE
     accepts_phoenix: bool = False
+    encrypts_for: Recipient | None = None
 
 
 @dataclass(frozen=True, slots=True)

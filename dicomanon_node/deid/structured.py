@@ -40,6 +40,14 @@ class Span(NamedTuple):
     depth: int
 
 
+class Item(NamedTuple):
+    """An item's content in the buffer: from `start` to `end`; a delimiter may follow."""
+
+    start: int
+    end: int
+    is_delimited: bool
+
+
 SequenceChange = Callable[["Rewriter", Span, Decision], bytes]
 
 _VALUE_TYPE = 0x0040A040
@@ -78,26 +86,21 @@ def _dummy_code(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
 def _reduce_content(rewriter: "Rewriter", span: Span, _decision: Decision) -> bytes:
     implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
     kept = []
-    items = _items(rewriter, span, implicit=implicit)
-    for number, (content, end, is_delimited) in enumerate(items):
-        found = _find(rewriter, content, end, _VALUE_TYPE, implicit=implicit)
+    for number, item in enumerate(items(rewriter, span, implicit=implicit)):
+        found = find(rewriter, item, _VALUE_TYPE, implicit=implicit)
         if found is not None and found.strip(b" \0") in _REFERRING:
-            if rewriter.trace is not None:
-                rewriter.trace.enter(span.tag, "", number)
-            kept.append(
-                _rewritten_item(rewriter, content, end, span, implicit, is_delimited=is_delimited)
-            )
-            if rewriter.trace is not None:
-                rewriter.trace.leave()
+            rewriter.enter(span.tag, number)
+            kept.append(rewritten_item(rewriter, item, span, implicit=implicit))
+            rewriter.leave()
         else:
-            rewriter.forget_items(span._replace(value=content, after=end))
+            rewriter.forget_items(span._replace(value=item.start, after=item.end))
     if not kept:
-        kept.append(encoding.item(_dummy_content_item(implicit=implicit)))
+        kept.append(encoding.item(dummy_content_item(implicit=implicit)))
     return rewriter.with_content(span.start, span.value, b"".join(kept), is_undefined=False)
 
 
-def _dummy_content_item(*, implicit: bool) -> bytes:
-    # (121106, DCM, "Comment") with a dummy text: valid where a TEXT item is.
+def dummy_content_item(*, implicit: bool) -> bytes:
+    """(121106, DCM, "Comment") with a dummy text: valid where a TEXT item is."""
     concept = encoding.code_item("121106", "DCM", "Comment", implicit=implicit)
     return (
         encoding.element(0x0040A010, "CS", b"CONTAINS", implicit=implicit)
@@ -120,15 +123,13 @@ def _reduce_graphics(rewriter: "Rewriter", span: Span, _decision: Decision) -> b
     )
     graphics = encoding.element(0x00700009, "SQ", point, implicit=implicit)
     kept = []
-    for number, (content, end, _) in enumerate(_items(rewriter, span, implicit=implicit)):
-        if rewriter.trace is not None:
-            rewriter.trace.enter(span.tag, "", number)
+    for number, item in enumerate(items(rewriter, span, implicit=implicit)):
+        rewriter.enter(span.tag, number)
         parts = [
-            _rewritten(rewriter, content, end, tag, span, implicit=implicit)
+            _rewritten(rewriter, item, tag, span, implicit=implicit)
             for tag in (_REFERENCED_IMAGE_SEQUENCE, _GRAPHIC_LAYER)
         ]
-        if rewriter.trace is not None:
-            rewriter.trace.leave()
+        rewriter.leave()
         kept.append(encoding.item(b"".join(parts) + graphics))
     return rewriter.with_content(span.start, span.value, b"".join(kept), is_undefined=False)
 
@@ -159,8 +160,12 @@ def _walked(rewriter: "Rewriter", span: Span) -> bytes:
     return rewriter.buffer[span.start : after] if new is None else new
 
 
-def _items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[tuple[int, int, bool]]:
-    # (offset of the content, offset after it, is delimited), each item's end looked up.
+def items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[Item]:
+    """The items of a sequence, each one's end looked up.
+
+    Raises:
+        Refused: UNPARSABLE or TRUNCATED.
+    """
     buffer, pos = rewriter.buffer, span.value
     found = []
     while pos < span.after:
@@ -173,12 +178,12 @@ def _items(rewriter: "Rewriter", span: Span, *, implicit: bool) -> list[tuple[in
             # One item and its delimiter look like a sequence without its own.
             scan = SequenceEnd(pos, implicit=implicit, max_depth=rewriter.limits.nesting)
             pos = scan.item(buffer, span.after)
-            found.append((content, pos - 8, True))
+            found.append(Item(content, pos - 8, is_delimited=True))
         else:
             pos = content + length
             if pos > span.after:
                 raise Refused(Reason.TRUNCATED, span.tag)
-            found.append((content, pos, False))
+            found.append(Item(content, pos, is_delimited=False))
     return found
 
 
@@ -197,38 +202,46 @@ def _spans(
         pos = after
 
 
-def _find(rewriter: "Rewriter", pos: int, end: int, wanted: int, *, implicit: bool) -> bytes | None:
-    for tag, _, _, value, _, after in _spans(rewriter, pos, end, implicit=implicit):
+def find(rewriter: "Rewriter", item: Item, wanted: int, *, implicit: bool) -> bytes | None:
+    """The value of an element of an item; None where it has none."""
+    for tag, _, _, value, _, after in _spans(rewriter, item.start, item.end, implicit=implicit):
         if tag >= wanted:
             return rewriter.buffer[value:after] if tag == wanted else None
     return None
 
 
+def first_item(
+    rewriter: "Rewriter", item: Item, wanted: int, *, implicit: bool
+) -> tuple[Item, bool] | None:
+    """The first item of a sequence in an item, and whether it is Implicit VR."""
+    for tag, vr, start, value, stop, after in _spans(
+        rewriter, item.start, item.end, implicit=implicit
+    ):
+        if tag == wanted:
+            span = Span(tag, vr, start, value, after, stop is None, implicit, 0)
+            inner_implicit = is_implicit_content(vr, implicit=implicit)
+            found = items(rewriter, span, implicit=inner_implicit)
+            return (found[0], inner_implicit) if found else None
+    return None
+
+
 def _rewritten(
-    rewriter: "Rewriter", pos: int, end: int, wanted: int, outer: Span, *, implicit: bool
+    rewriter: "Rewriter", item: Item, wanted: int, outer: Span, *, implicit: bool
 ) -> bytes:
     # One element of an item, rewritten by its own rules; b"" where the item has none.
-    for tag, vr, start, value, stop, after in _spans(rewriter, pos, end, implicit=implicit):
+    for tag, vr, start, value, stop, after in _spans(
+        rewriter, item.start, item.end, implicit=implicit
+    ):
         if tag == wanted:
-            new, _ = rewriter.element(tag, vr, start, value, stop, end, implicit, outer.depth + 1)
+            new, _ = rewriter.element(
+                tag, vr, start, value, stop, item.end, implicit, outer.depth + 1
+            )
             return rewriter.buffer[start:after] if new is None else new
     return b""
 
 
-def _rewritten_item(
-    rewriter: "Rewriter",
-    pos: int,
-    end: int,
-    outer: Span,
-    implicit: bool,
-    *,
-    is_delimited: bool,
-) -> bytes:
-    new, _ = rewriter.dataset(
-        pos,
-        end + 8 if is_delimited else end,
-        implicit,
-        outer.depth + 1,
-        is_delimited,
-    )
-    return encoding.item(rewriter.buffer[pos:end] if new is None else new)
+def rewritten_item(rewriter: "Rewriter", item: Item, outer: Span, *, implicit: bool) -> bytes:
+    """An item of a sequence, rewritten by the rules of its elements, with a length."""
+    end = item.end + 8 if item.is_delimited else item.end
+    new, _ = rewriter.dataset(item.start, end, implicit, outer.depth + 1, item.is_delimited)
+    return encoding.item(rewriter.buffer[item.start : item.end] if new is None else new)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from importlib import resources
 from types import MappingProxyType
 
-from dicomanon_node.deid.rules import Option
+from dicomanon_node.deid.rules import Option, PrivateTag
 
 TABLE_EDITION = "2026d"
 
@@ -46,22 +46,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One attribute of Table E.1-1.
-
-    Attributes:
-        tag: Tag number; for the repeating groups 50xx and 60xx that of their first group.
-        name: Attribute name.
-        keyword: Keyword, or "" where PS3.6 has none.
-        vr: Value representation.
-        basic: The Basic Profile's code.
-        options: Codes of the options that say something about it.
-    """
-
-    tag: int
-    name: str
-    keyword: str
-    vr: str
+class _Coded:
     basic: Code
     options: Mapping[Option, Code]
 
@@ -78,6 +63,35 @@ class Row:
                 if option in options and self.options.get(option) is wanted:
                     return wanted, option
         return self.basic, None
+
+
+@dataclass(frozen=True, slots=True)
+class Concept(_Coded):
+    """One concept name of Table E.3.4-1, for one value type of content items.
+
+    Attributes:
+        basic: The code of Clean Structured Content by itself.
+        options: Codes of the further options that say something about it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Row(_Coded):
+    """One attribute of Table E.1-1.
+
+    Attributes:
+        tag: Tag number; for the repeating groups 50xx and 60xx that of their first group.
+        name: Attribute name.
+        keyword: Keyword, or "" where PS3.6 has none.
+        vr: Value representation.
+        basic: The Basic Profile's code.
+        options: Codes of the options that say something about it.
+    """
+
+    tag: int
+    name: str
+    keyword: str
+    vr: str
 
 
 def _rows(name: str) -> list[dict[str, object]]:
@@ -129,13 +143,30 @@ METHOD_CODES: Mapping[str, MethodCode] = MappingProxyType(
 )
 
 
-def safe_private() -> Mapping[tuple[int, str, int], str]:
-    """Table E.3.10-1: (group, private creator, low byte of the element) -> VR."""
-    return {
-        (
+# Table E.3.10-1: elements that hold no identity, and their VRs.
+SAFE_PRIVATE: Mapping[PrivateTag, str] = MappingProxyType(
+    {
+        PrivateTag(
             int(str(row["tag"])[1:5], 16),
             str(row["private_creator"]),
             int(str(row["tag"])[8:10], 16),
-        ): str(row["vr"])
+        ): str(row["vr"]).split("/", 1)[0]
         for row in _rows("ps3.15-table-e3-10-1")
     }
+)
+
+
+def _read_concepts() -> Mapping[str, Mapping[str, Concept]]:
+    found: dict[str, dict[str, Concept]] = {}
+    for row in _rows("ps3.15-table-e3-4-1"):
+        options = {
+            option: Code(str(row[column])) for column, option in _COLUMNS.items() if row.get(column)
+        }
+        concept = Concept(Code(str(row["basic_profile"])), MappingProxyType(options))
+        for key in (str(row["code_value"]), str(row["code_meaning"]).casefold()):
+            found.setdefault(key, {})[str(row["value_type"])] = concept
+    return MappingProxyType({key: MappingProxyType(rows) for key, rows in found.items()})
+
+
+# Table E.3.4-1, by code value and by code meaning in lower case, then by value type.
+CONCEPTS: Mapping[str, Mapping[str, Concept]] = _read_concepts()

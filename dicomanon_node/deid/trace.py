@@ -77,9 +77,9 @@ class Trace:
         """An item of a sequence begins."""
         self._inside.append((tag, creator, item))
 
-    def leave(self) -> None:
-        """It ends."""
-        self._inside.pop()
+    def leave(self) -> Node:
+        """It ends; returns the sequence and the item that were left."""
+        return self._inside.pop()
 
     def note(
         self,

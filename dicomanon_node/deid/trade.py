@@ -35,7 +35,37 @@ minolta philips picker samsung shimadzu siemens toshiba varian
 primary secondary original derived mosaic dicom image neurology cardiology
 headneck cspine tspine lspine sspine ctspine tlspine lsspine wholebody upperarm lowerleg upperleg
 jaw clavicle coccyx sacrum scapula sternum zygoma iac orbit sella mandible maxilla
+may white black young long short gray grey
 """.split()
+
+# Surnames that became terms, as far as such a term names what is examined: "Smith fracture".
+EPONYMS = frozenset(
+    """
+achilles addison alzheimer baker bankart barrett barton bell bennett boxer broca buerger caldwell
+charcot chiari chopart colle colles crohn cushing down dupuytren ewing galeazzi gleason graves
+harris hashimoto hill hodgkin hoffa huntington jefferson jones judet kaposi kienbock klatskin
+kohler lachman lauge lisfranc maisonneuve marfan meckel meniere morton osgood paget pancoast
+parkinson perthes pott reiter rolando salter segond sheehan smith stener stieda stryker swimmer
+sylvian tillaux towne wagner waldenstrom water waters wegener weber wernicke wilms wilson
+""".split()
+)
+_EPONYM_HEADS = """
+aneurysm chorea contracture cyst deformity disease dislocation fracture fractures fx ligament
+lesion lymphoma malformation melanosis morbus neuroma palsy phenomenon projection sarcoma sign
+syndrome thyroiditis triangle tumor tumour view views
+""".split()
+
+# Words of the trade that stand behind a title as a surname sooner than as themselves.
+SURNAMES = frozenset("black gray grey hand long may noble short west white young".split())
+
+# What stands before a person. In capitals some are modalities, see `terms`.
+TITLES = frozenset("dr prof mr mrs ms miss mme mlle herr frau schwester nurse doctor".split())
+
+
+@lru_cache(maxsize=1)
+def eponym_heads() -> frozenset[str]:
+    """What makes a surname before it the name of an illness, an injury or a projection."""
+    return frozenset(_EPONYM_HEADS)
 
 
 @lru_cache(maxsize=1)

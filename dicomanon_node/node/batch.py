@@ -20,6 +20,8 @@ from dicomanon_node.node import build
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import Receiver
+from dicomanon_node.review.crosswalk import Crosswalk
+from dicomanon_node.review.passage import Way, taken
 from dicomanon_node.spool.spool import Spool
 
 _READ_BYTES: Final = 1 << 20
@@ -34,15 +36,17 @@ class Batch:
     Args:
         config: The configuration; its destinations are not used.
         output: Where to; made if it is missing.
+        crosswalk: Is told which identifiers were replaced by which; None: nobody is.
 
     Attributes:
         has_new_key: The secret key was made just now.
         duplicate_count: Objects that were in the output already.
     """
 
-    def __init__(self, config: Config, output: Path) -> None:
+    def __init__(self, config: Config, output: Path, crosswalk: Crosswalk | None = None) -> None:
         self._config = config
         self._output = output
+        self._crosswalk = crosswalk
         self._resources = ExitStack()
         self._buffer = bytearray(_READ_BYTES)
         self._sop_classes = STORAGE_SOP_CLASSES | set(config.node.listener.extra_sop_classes)
@@ -52,15 +56,13 @@ class Batch:
     def __enter__(self) -> Self:
         key, self.has_new_key = build.key(self._config)
         plans = build.plans(self._config, key)
+        router = build.router(self._config, plans)
+        settings = build.receive_settings(self._config, is_batch=True)
+        listener = self._config.node.listener
+        self._way = Way(router, settings, listener.ae_title, listener.extra_sop_classes)
         with ExitStack() as stack:
             spool = self._open_spool(stack)
-            self._receiver = Receiver(
-                build.router(self._config, plans),
-                spool,
-                build.receive_settings(self._config, is_batch=True),
-                logs.get(),
-                self,
-            )
+            self._receiver = Receiver(router, spool, settings, logs.get(), self)
             self._resources = stack.pop_all()
         return self
 
@@ -71,6 +73,8 @@ class Batch:
         traceback: TracebackType | None,
     ) -> None:
         self._resources.close()
+        if self._crosswalk is not None:
+            self._crosswalk.write()  # also of a run that was interrupted
         os.sync()  # once for all: what is reported as done must outlive a power failure
 
     def send(self, fact: InstanceFact) -> None:
@@ -83,6 +87,18 @@ class Batch:
         Raises:
             OSError: The file cannot be read to its end; nothing of it is kept.
         """
+        if self._crosswalk is None:
+            return self._receive(file)
+        # Before the object is there: none without its entries. The engine gives the same twice.
+        passage = taken(file, self._way)
+        if passage.refusal is not None:
+            return Outcome(passage.refusal.status, passage.refusal.comment)
+        outcome = self._receive(file)
+        if outcome.status == 0:
+            self._crosswalk.add(passage.trace, passage.character_set)
+        return outcome
+
+    def _receive(self, file: DicomFile) -> Outcome:
         # What the node would not even negotiate has no vetted rules.
         if file.sop_class_uid not in self._sop_classes:
             return Outcome.refused(Reason.SOP_CLASS)

@@ -15,7 +15,7 @@ class Medium:
 
     Args:
         is_synced: False leaves everything to the kernel's own time. For tools that
-            answer nobody; never for a receiver.
+            answer nobody, and for measuring what syncing costs.
     """
 
     def __init__(self, *, is_synced: bool = True) -> None:

@@ -36,7 +36,7 @@ class Spool:
         outgoing: The outgoing tree; None if there is none.
         destinations: Names of all configured destinations.
         low_water_bytes: Less free space than this, in bytes, and nothing more is accepted.
-        sync: False leaves durability to the kernel's own time; never for a receiver.
+        sync: False leaves durability to the kernel's own time: 0000H is then no promise.
     """
 
     def __init__(

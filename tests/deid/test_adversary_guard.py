@@ -10,6 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from support_deid import PATIENT_ID, basic_dataset, deidentify, encode, plan_of
 
+from dicomanon_node.deid.identity import Identity
 from dicomanon_node.deid.rules import Option
 from dicomanon_node.errors import Reason, Refused
 
@@ -88,12 +89,53 @@ def test_many_names_cost_a_search_through_bulk_data_no_more_than_few() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_more_names_times_text_than_any_real_object_has_are_refused() -> None:
-    names = [f"{'Quux' * 5}{chr(97 + i % 26)}{chr(97 + i // 26)}^Ed" for i in range(500)]
+def test_many_names_cost_a_search_through_long_text_no_more_than_few() -> None:
+    names = [f"{'Quux' * 5}{chr(97 + i % 26)}{chr(97 + i // 26)}^Ed" for i in range(100)]
     ds = basic_dataset(OtherPatientNames=names)
+    start = time.perf_counter()
+    output = deidentify(_with(ds, "UT", b"of Quillfeather " + b"quux " * 60_000))
+    assert time.perf_counter() - start < SECONDS
+    assert b"uillfeather" not in output.data
+
+
+@pytest.mark.timeout(60)
+def test_more_names_than_any_real_object_has_are_refused() -> None:
+    names = [f"Nm{i // 26}{chr(97 + i % 26) * 5}^Gn{chr(97 + i // 26) * 5}" for i in range(2_000)]
     with pytest.raises(Refused) as refused:
-        deidentify(_with(ds, "UT", b"of Quillfeather " + b"quux " * 400_000))
+        deidentify(encode(basic_dataset(OtherPatientNames=names)))
     assert refused.value.reason is Reason.TOO_MANY_ELEMENTS
+
+
+def test_more_text_than_any_real_object_has_is_refused() -> None:
+    identity = Identity()
+    identity.add(0x00100010, "PN", b"Quillfeather^Ottoline", b"")
+    identity.spend(1 << 20)
+    with pytest.raises(Refused) as refused:
+        identity.spend(1 << 30)
+    assert refused.value.reason is Reason.TOO_MANY_ELEMENTS
+
+
+def test_an_identity_of_nobody_is_never_spent() -> None:
+    nobody = Identity()
+    for _ in range(100):
+        nobody.spend(1 << 20)
+
+
+@pytest.mark.timeout(60)
+def test_the_largest_real_objects_are_within_the_budget() -> None:
+    frames = []
+    for number in range(1_000):
+        frame = Dataset()
+        frame.FrameComments = f"frame {number} of Quillfeather"
+        frame.FrameLaterality = "R"
+        frame.add_new(0x00204000, "LT", f"cardiac phase {number} T1 TSE fs sag")
+        frame.add_new(SOFTWARE, "LO", "syngo MR E11 Quillfeather")
+        frames.append(frame)
+    ds = basic_dataset(PerFrameFunctionalGroupsSequence=frames)
+    ds.add_new(0x0040A160, "UT", "The report of Quillfeather says: no finding. " * 10_000)
+    output = deidentify(ds)
+    assert b"uillfeather" not in output.data
+    assert len(output.dataset.PerFrameFunctionalGroupsSequence) == len(frames)
 
 
 @pytest.mark.parametrize("vr", ["LO", "UT", "CS"])

@@ -50,7 +50,7 @@ def _left(output: Output) -> str:
         ("seen OQuillfeather today", "seen today"),
         ("MRN7741902 today", "today"),
         ("mrn7741902 today", "today"),
-        ("MRN-7741902 today", "MRN- today"),
+        ("MRN-7741902 today", "today"),
         ("7741902 today", "today"),
         ("Quillfeather", "-"),
         (f"study {STUDY_UID} today", "study today"),
@@ -72,14 +72,14 @@ def test_names_numbers_and_uids_go_and_the_other_words_stay(
 @pytest.mark.parametrize("depth", [1, 3])
 def test_the_guard_looks_into_items(depth: int) -> None:
     inner = Dataset()
-    inner.add_new(COMMENT, "LT", "for Quillfeather")
+    inner.ScanOptions = ["FS", "QUILLFEATHER"]
     for _ in range(depth):
         outer = Dataset()
         outer.ReferencedInstanceSequence = [inner]
         inner = outer
     ds = basic_dataset(ReferencedInstanceSequence=inner.ReferencedInstanceSequence)
     output = deidentify(ds)
-    assert b"uillfeather" not in output.data
+    assert b"QUILLFEATHER" not in output.data
     assert output.header.guarded_count == 1
 
 
@@ -216,7 +216,7 @@ def test_an_institution_that_is_the_maker_leaves_the_maker() -> None:
     ds = basic_dataset(Manufacturer="FO-DICOM", InstitutionName="FO-DICOM")
     output = deidentify(ds)
     assert output.dataset.Manufacturer == "FO-DICOM"
-    assert output.dataset.InstitutionName == "-"
+    assert output.dataset.get("InstitutionName") in (None, "-")
 
 
 def test_numbers_and_code_strings_of_the_trade_stay() -> None:
@@ -297,10 +297,22 @@ def test_a_character_set_that_is_the_name_is_refused() -> None:
     assert refused.value.reason is Reason.LEAK_FOUND
 
 
-def test_what_the_guard_misses_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ScanOptions": "QUILLFEATHER"},
+        {"PatientName": "Kim^Bo", "ScanOptions": "KIM"},
+        {"PatientID": "774-190", "ScanOptions": "774 190"},
+        {"PatientBirthDate": "19620403", "ScanOptions": "03APR1962"},
+    ],
+)
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_what_the_guard_misses_is_refused(
+    monkeypatch: pytest.MonkeyPatch, syntax: str, attributes: dict[str, str]
+) -> None:
     monkeypatch.setattr(leaks.Guard, "element", lambda *_, **__: None)
     with pytest.raises(Refused) as refused:
-        deidentify(_said("for Quillfeather"))
+        deidentify(basic_dataset(**attributes), plan_of(), syntax)
     assert refused.value.reason is Reason.LEAK_FOUND
 
 

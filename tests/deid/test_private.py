@@ -260,10 +260,18 @@ def test_a_creator_that_names_the_patient_goes_with_its_block() -> None:
     assert _private(output.dataset) == []
 
 
+@pytest.mark.parametrize("vr", ["OB", "UN"])
+def test_a_kept_blob_that_is_text_loses_the_name_of_the_patient(vr: str) -> None:
+    blob = b"tPatientName = Quillfeather^Ottoline\n" + bytes(50)
+    ds = _with_blocks((0x10, "ACME 1.0", {0x01: (vr, blob)}))
+    output = deidentify(ds, plan_of(removes_private=False))
+    assert b"Quillfeather" not in output.data
+    assert output.dataset[0x00191001].value.startswith(b"tPatientName")
+
+
 @pytest.mark.parametrize(
     "blob",
     [
-        b"tPatientName = Quillfeather^Ottoline\n" + bytes(50),
         "Quillfeather".encode("utf-16-le") + bytes(50),
         b"\0" * 9 + b"MRN7741902" + b"\0" * 9,
         b"\0\0" + f"{ROOT}11".encode() + b"\0\0",

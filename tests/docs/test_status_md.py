@@ -13,7 +13,8 @@ GIVEN, RESERVED, REJECTIONS, ANSWERS = tables(TEXT)
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "dicomanon_node").rglob("*.py"))
-    if path.name != "errors.py"
+    # Where reasons are declared, and where each has its cure: nobody refuses there.
+    if path.name not in ("errors.py", "cures.py")
 )
 
 

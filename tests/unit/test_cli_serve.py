@@ -202,3 +202,10 @@ def test_what_is_allowed_is_said_when_the_node_starts(start_node: Callable[..., 
     assert "every sender is accepted" in told
     assert "attributes of Table E.1-1 are kept" in told
     assert "Patient's Name" in told
+    assert "storage" not in told
+
+
+def test_an_unsynced_node_says_that_success_is_no_promise(start_node: Callable[..., Node]) -> None:
+    node = start_node(settings={"storage.sync": "false"})
+    warned = [event["path"] for event in node.events("node.config_warning")]
+    assert "storage.sync" in warned

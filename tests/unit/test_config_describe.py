@@ -73,6 +73,11 @@ def test_it_says_that_no_peers_are_all_senders(tmp_path: Path) -> None:
     assert "none listed = all senders accepted" in text(tmp_path)
 
 
+def test_it_says_when_success_is_no_promise(tmp_path: Path) -> None:
+    assert "NOT SYNCED" in text(tmp_path, node="[storage]\nsync = false\n")
+    assert "NOT SYNCED" not in text(tmp_path)
+
+
 def test_it_says_what_each_station_and_study_does(tmp_path: Path) -> None:
     said = text(tmp_path, node=NODE, studies=STUDIES)
     assert 'default: part 0 of StudyDescription (0008,1030), split at "^"' in said
