@@ -130,7 +130,7 @@ def _score(
         f"   {finished.name}: {len(found)} of {len(planter.planted)} objects in "
         f"{finished.seconds:.1f} s; maps {origin}"
     )
-    if verbose and len(found) < len(planter.planted):
+    if not found or (verbose and len(found) < len(planter.planted)):
         print(finished.said)
     run = scoring.Run(finished.output, found, maps)
     return scoring.score(key, run, tables)

@@ -82,6 +82,32 @@ def dicom_anonymizer(request: Request) -> OneFile:
     return run
 
 
+def dicom_anonymizer_default(request: Request) -> OneFile:
+    """KitwareMedical's dicom-anonymizer as it comes: its table of 2023, no private elements."""
+    del request
+    module = import_module("dicomanonymizer.simpledicomanonymizer")
+
+    def run(source: Path, target: Path) -> None:
+        module.anonymize_dicom_file(str(source), str(target))
+
+    return run
+
+
+def deid_default(request: Request) -> OneFile:
+    """Pydicom's deid with the recipe it comes with, deid.dicom, and private elements removed."""
+    del request
+    header = import_module("deid.dicom.parser")
+    import_module("deid.logger").bot.level = 0
+    recipe = import_module("deid.config").DeidRecipe()
+
+    def run(source: Path, target: Path) -> None:
+        parser: Any = header.DicomParser(str(source), recipe=recipe)
+        parser.parse(remove_private=True)
+        parser.dicom.save_as(target)
+
+    return run
+
+
 def deid(request: Request) -> OneFile:
     """Pydicom's deid with a recipe written from Table E.1-1.
 
@@ -107,8 +133,10 @@ def deid(request: Request) -> OneFile:
 
 ADAPTERS: dict[str, Callable[[Request], OneFile]] = {
     "dicognito": dicognito,
-    "dicom-anonymizer": dicom_anonymizer,
-    "deid": deid,
+    "dicom-anonymizer": dicom_anonymizer_default,
+    "dicom-anonymizer, best": dicom_anonymizer,
+    "deid": deid_default,
+    "deid, best": deid,
 }
 
 

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
@@ -71,6 +71,9 @@ class Check:
     answer_category: str
     site: str
     scope: str = "Instance"
+
+
+_KEYS = tuple(field.name for field in fields(Check))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +153,11 @@ def read(path: Path) -> Iterator[Answers]:
 def _wrapped(check: Check) -> dict[str, str]:
     # A path is made of `<...>` already.
     return {
-        name: value if name == "tag_ds" else f"<{value}>" for name, value in asdict(check).items()
+        name: check.tag_ds if name == "tag_ds" else f"<{getattr(check, name)}>" for name in _KEYS
     }
 
 
 def _unwrapped(data: dict[str, str]) -> Check:
-    values = {field.name: data[field.name][1:-1] for field in fields(Check)}
+    values = {name: data[name][1:-1] for name in _KEYS}
     values["tag_ds"] = data["tag_ds"]
     return Check(**(values | {"action": Action(values["action"])}))  # type: ignore[arg-type]

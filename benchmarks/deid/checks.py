@@ -6,7 +6,8 @@ object with thousands of elements does not outweigh the others.
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -16,7 +17,7 @@ from benchmarks.deid import scenarios as s
 from benchmarks.deid.answer_key import Action, Answers, Check
 from benchmarks.deid.expectation import Expectation, Fate, is_standard_uid
 from benchmarks.deid.identity import CATEGORIES, Kind, Token, freed
-from benchmarks.deid.paths import BINARY_VRS, CHARSET_VRS, Node, walk
+from benchmarks.deid.paths import BINARY_VRS, CHARSET_VRS, Node, label, walk
 from benchmarks.deid.phrases import WORDS
 from benchmarks.deid.planting import Planted
 from benchmarks.deid.scenarios import Scenario
@@ -28,9 +29,15 @@ _MAX_KEPT, _MAX_REMOVED, _MAX_UIDS, _MAX_DATES = 120, 40, 60, 40
 _MIN_REMOVED_CHARACTERS = 4  # shorter values are found in any dummy
 _MAX_VALUE_CHARACTERS = 256
 
+# Vendors' values that say who or where, and fates whose checks ask for words.
+_IDENTIFIER_VRS = frozenset({"AE", "LO", "PN", "SH"})
+_TEXTUAL = frozenset({Fate.KEPT, Fate.CLEANED})
+
+_DATED = re.compile(r"(?<!\d)(19|20)\d\d[-./]?[01]\d[-./]?[0-3]\d(?!\d)")
+
 _CODE_TAGS = frozenset({0x00080100, 0x00080102, 0x00080104})
 _PIXEL_DATA = 0x7FE00010
-_AGE = 0x00101010
+_BURNED_IN = 0x00280301
 _MAIN_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 
 
@@ -59,12 +66,15 @@ class KeyMaker:
         """
         nodes = list(walk(dataset, self._standard))
         digest = pixel_digest(dataset)
+        is_refused = self._scenario.refuses_burned_in and _says_burned_in(dataset)
+        elements = () if is_refused else self._element_checks(planted, nodes)
         checks = [
             replace(check, value=digest, action_text=digest)
             if check.action is Action.PIXELS_RETAINED
             else check
-            for check in self._element_checks(planted, nodes)
+            for check in elements
         ]
+        checks += _pixel_checks(planted, dataset, is_refused=is_refused)
         checks += self._byte_checks(planted, dataset)
         return Answers(
             group=planted.source.split("/", 1)[0],
@@ -80,17 +90,19 @@ class KeyMaker:
             checks=tuple(checks),
         )
 
-    def _element_checks(self, planted: Planted, nodes: Iterable[Node]) -> Iterator[Check]:
+    def _element_checks(self, planted: Planted, nodes: Sequence[Node]) -> Iterator[Check]:
         fates: dict[str, Fate] = {}
-        samples: dict[Fate, list[list[Check]]] = {}
         for node in nodes:
             is_reached = all(fates.get(parent) is Fate.WALKED for parent in node.parents)
-            fate = self._expectation.fate(node) if is_reached else Fate.OPEN
-            fates[node.path] = fate
+            fates[node.path] = self._expectation.fate(node) if is_reached else Fate.OPEN
+        repeated = self._repeated(planted, nodes, fates)
+        samples: dict[Fate, list[list[Check]]] = {}
+        for node in nodes:
+            fate = fates[node.path]
             plant = planted.plants.get(node.path)
             if plant is not None:
                 yield from self._planted(node, plant, fate)
-            else:
+            elif fate not in _TEXTUAL or repeated is None or not repeated.search(node.text):
                 made = list(_unplanted(node, fate, self._standard))
                 if made:
                     samples.setdefault(fate, []).append(made)
@@ -99,6 +111,32 @@ class KeyMaker:
             limit = _LIMITS.get(fate, _MAX_KEPT)
             chosen = rng.sample(found, limit) if len(found) > limit else found
             yield from chain.from_iterable(chosen)
+
+    def _repeated(
+        self, planted: Planted, nodes: Iterable[Node], fates: Mapping[str, Fate]
+    ) -> re.Pattern[str] | None:
+        # Institutions, people and numbers of the vendor file itself, which have to go. Where
+        # a maker's name or a description repeats one, it may go there, too.
+        found = {
+            node.text
+            for node in nodes
+            if (
+                fates[node.path] is Fate.REMOVED
+                or (fates[node.path] is Fate.OPEN and node.vr == "AE")
+            )
+            and node.path not in planted.plants
+            and node.vr in _IDENTIFIER_VRS
+            and len(node.text) >= _MIN_REMOVED_CHARACTERS
+            and self._is_identifier(node)
+        }
+        if not found:
+            return None
+        words = "|".join(re.escape(text) for text in sorted(found))
+        return re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
+
+    def _is_identifier(self, node: Node) -> bool:
+        row = None if node.is_private else self._standard.row(node.tag)
+        return row is not None and s.CLEAN_DESCRIPTORS not in row.options
 
     def _planted(self, node: Node, plant: Plant, fate: Fate) -> Iterator[Check]:
         if plant.concept is not None:
@@ -109,12 +147,16 @@ class KeyMaker:
         if plant.may_go:
             return
         if fate in (Fate.KEPT, Fate.CLEANED):
-            yield from self._retained(node, plant, fate, is_whole=not removed)
+            # What may stay under an option stays in the attributes that the option names;
+            # of other texts only the words around it have to.
+            is_named = not node.is_private and self._standard.row(node.tag) is not None
+            is_whole = not removed and (is_named or not plant.removes)
+            yield from self._retained(node, plant, fate, is_whole=is_whole)
         elif fate is Fate.REMOVED and not plant.removes and node.vr != "SQ":
             yield _check(node, Action.TEXT_REMOVED, node.text, "DICOM-PS3.15-X", plant.site)
         else:
             yield from _by_fate(node, fate, plant.site)
-        if node.tag == _AGE and fate is Fate.OPEN and s.RETAIN_CHARACTERISTICS in self._options:
+        if node.vr == "AS" and fate is Fate.OPEN and s.RETAIN_CHARACTERISTICS in self._options:
             yield _check(node, Action.TEXT_REMOVED, node.text, "HIPAA-C", "age over 89")
             yield _check(node, Action.TEXT_NOTNULL, "", "DICOM-PS3.15-K", "age over 89")
 
@@ -156,7 +198,7 @@ class KeyMaker:
         if s.MODIFIED_DATES in codes:
             return Fate.KEPT if node.vr == "TM" else Fate.DATE
         if node.vr == "UI":
-            return Fate.UID
+            return Fate.UID if plant.concept.basic == "D" else Fate.OPEN
         return Fate.DATE_REMOVED if node.vr in ("DA", "DT") else Fate.OPEN
 
     def _byte_checks(self, planted: Planted, dataset: Dataset) -> Iterator[Check]:
@@ -202,19 +244,29 @@ def pixel_digest(dataset: Dataset) -> str:
     return hashlib.md5(value, usedforsecurity=False).hexdigest()
 
 
+def _says_burned_in(dataset: Dataset) -> bool:
+    return str(dataset.get("BurnedInAnnotation", "")) == "YES"
+
+
+def _pixel_checks(planted: Planted, dataset: Dataset, *, is_refused: bool) -> Iterator[Check]:
+    if is_refused and planted.box is not None:
+        path, text = label(_PIXEL_DATA), planted.box.text
+        site = "burned in"
+        yield Check(
+            Action.PIXELS_HIDDEN, path, "(7fe0,0010)", "", text, str(planted.box), "HIPAA-A", site
+        )
+    elif not is_refused and _says_burned_in(dataset):
+        # What is let pass goes on saying so.
+        path, name = label(_BURNED_IN), "Burned In Annotation"
+        yield Check(
+            Action.TEXT_RETAINED, path, "(0028,0301)", name, "YES", "YES", "TCIA-PIX", "burned in"
+        )
+
+
 def _unplanted(node: Node, fate: Fate, standard: Standard) -> Iterator[Check]:
     site = "vendor private" if node.is_private else "vendor"
     if fate is Fate.KEPT:
-        row = None if node.is_private else standard.row(node.tag)
-        category = "DICOM-IOD" if row is None else "DICOM-PS3.15-K"
-        if node.is_private:
-            category = "TCIA-PRIV"
-        if node.vr in BINARY_VRS or not node.text:
-            yield _check(node, Action.TAG_RETAINED, "", category, site)
-        elif node.tag in _CODE_TAGS:
-            yield _check(node, Action.TEXT_NOTNULL, "", category, site)
-        elif len(node.text) <= _MAX_VALUE_CHARACTERS:
-            yield _check(node, Action.TEXT_RETAINED, node.text, category, site)
+        yield from _kept(node, site, standard)
     elif fate is Fate.CLEANED:
         words = [word for word in node.text.upper().split() if word in WORDS]
         if words:
@@ -225,6 +277,22 @@ def _unplanted(node: Node, fate: Fate, standard: Standard) -> Iterator[Check]:
             yield _check(node, Action.TEXT_REMOVED, node.text, "DICOM-PS3.15-X", site)
     else:
         yield from _by_fate(node, fate, site)
+
+
+def _kept(node: Node, site: str, standard: Standard) -> Iterator[Check]:
+    row = None if node.is_private else standard.row(node.tag)
+    category = "DICOM-IOD" if row is None else "DICOM-PS3.15-K"
+    if node.is_private:
+        category = "TCIA-PRIV"
+    if node.vr in BINARY_VRS or not node.text:
+        yield _check(node, Action.TAG_RETAINED, "", category, site)
+    elif node.tag in _CODE_TAGS:
+        yield _check(node, Action.TEXT_NOTNULL, "", category, site)
+    elif row is None and node.vr in CHARSET_VRS and _DATED.search(node.text):
+        # A version of software or the day of an export: who cleans texts cannot know.
+        return
+    elif len(node.text) <= _MAX_VALUE_CHARACTERS:
+        yield _check(node, Action.TEXT_RETAINED, node.text, category, site)
 
 
 def _by_fate(node: Node, fate: Fate, site: str) -> Iterator[Check]:

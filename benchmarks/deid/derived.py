@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from benchmarks.deid.burned_in import SECONDARY_CAPTURE
 from benchmarks.deid.identity import Kind, Persona, Token
 from benchmarks.deid.phrases import Writer
 from benchmarks.deid.spots import Spot
@@ -60,6 +61,11 @@ def presentation_state(source: Dataset, new_uid: Callable[[], str]) -> Dataset:
     layer.GraphicLayer, layer.GraphicLayerOrder = "LAYER1", 1
     dataset.GraphicLayerSequence = [layer]
     return dataset
+
+
+def secondary_capture(source: Dataset, new_uid: Callable[[], str]) -> Dataset:
+    """A Secondary Capture Image, still without pixels (PS3.3 A.8)."""
+    return _start(source, SECONDARY_CAPTURE, "OT", new_uid)
 
 
 def document(source: Dataset, sop_class: str, new_uid: Callable[[], str]) -> Dataset:

@@ -43,7 +43,6 @@ _OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x
 _CHARACTER_SET = 0x00080005
 _TIMEZONE = 0x00080201
 _PATIENT_ID = 0x00100020
-_PATIENT_AGE = 0x00101010
 _CONTENT_SEQUENCE = 0x0040A730
 _DOCUMENT_LENGTH = 0x00420015
 _PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -178,6 +177,6 @@ def is_standard_uid(value: str) -> bool:
 
 def _is_old(node: Node) -> bool:
     # Ages over 89 are capped, so that the value may not stay as it is.
-    if node.tag != _PATIENT_AGE or not node.text[:3].isdigit():
+    if node.vr != "AS" or not node.text[:3].isdigit():
         return False
     return node.text.endswith("Y") and int(node.text[:3]) > _OLDEST_TOLD

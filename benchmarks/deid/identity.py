@@ -27,13 +27,16 @@ _ENDS = (
 ).split()
 _LATIN_1 = str.maketrans("aoueAOUE", "äöüéÄÖÜÉ")
 
-# Characters of JIS X 0208 and GB 18030 that are rare in names and in technical text.
+# Characters of JIS X 0208, GB 18030 and KS X 1001 that are rare in names and in technical text.
 _KANJI = "蘆鷹榊巽鵜鴇鷺鱒鯖鰻葛蕗藺鼎"
 _HANZI = "鄢蔺翦濮郗逄亓佴缑阚"
+_HANGUL = "곽돈략묵빛숲윷잎쥔첩켤팥흙넋닭몫"
 _KANA = "ぬふあうえおやゆよわほへたていすかんなにらせちとしはきくのりれけむつさひこみもねるめろ"
 
 # Specific Character Set (0008,0005) values, in turn over the persons.
-CHARACTER_SETS = ("", "ISO_IR 100", "ISO_IR 192", "\\ISO 2022 IR 87", "GB18030")
+CHARACTER_SETS = (
+    "", "ISO_IR 100", "ISO_IR 192", "\\ISO 2022 IR 87", "GB18030", "\\ISO 2022 IR 149",
+)  # fmt: skip
 
 
 class Kind(StrEnum):
@@ -124,6 +127,7 @@ class Persona:
     street: str
     city: str
     institution: str
+    campus: str
     department: str
     station: str
     serial: str
@@ -159,6 +163,17 @@ class Persona:
         """The text without accents, as systems without the character write it."""
         return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
+    def names(self, text: str) -> tuple[Token, ...]:
+        """What of the name must go from a text that other words of the trade are in.
+
+        Args:
+            text: The name as it is spelled there.
+        """
+        if self.is_common:
+            return (Token(text, Kind.NAME),)
+        parts = (self.folded(self.family), self.folded(self.given))
+        return tuple(Token(part, Kind.NAME) for part in parts if part in text)
+
     def tokens(self) -> Iterator[Token]:
         """Every identifier that may not be found in an output, as it may be spelled."""
         if not self.is_common:
@@ -183,6 +198,7 @@ class Persona:
         yield Token(self.city, Kind.PLACE)
         for text in (self.institution, self.department):
             yield Token(text.split()[0], Kind.INSTITUTION)
+        yield Token(self.campus.split(" ", 1)[1], Kind.INSTITUTION)
         for text in (self.station, self.serial, self.ae_title):
             yield Token(text, Kind.DEVICE)
 
@@ -260,6 +276,7 @@ class Population:
             street=f"{rng.randrange(1000, 9999)} {self._name()} Lane",
             city=self._name(),
             institution=f"{self._name()} Memorial Hospital",
+            campus=f"{rng.randrange(1000, 9999)} {self._name()} Parkway",
             department=f"{self._name()} Department",
             station=f"{self._name()[:8].upper()}{rng.randrange(10, 99)}",
             serial=str(rng.randrange(3_000_000, 9_999_999)),
@@ -288,6 +305,12 @@ class Population:
                 ("".join(characters[:2]), "".join(characters[2:])),
                 ("".join(sounds[:4]), "".join(sounds[4:])),
             )
+        if "IR 149" in character_set:
+            characters = pick(_HANGUL, 8)
+            return (
+                ("".join(characters[:2]), "".join(characters[2:4])),
+                ("".join(characters[4:6]), "".join(characters[6:])),
+            )
         if character_set == "GB18030":
             characters = pick(_HANZI, 4)
             return ("".join(characters[:2]), "".join(characters[2:])), ("", "")
@@ -296,4 +319,4 @@ class Population:
 
 # Persons whose names are words of the trade, or short: found everywhere, identifying only
 # together. By the order in which the persons are made.
-_COMMON_NAMES = {3: ("Field", "Hand", ""), 10: ("Wu", "Li", ""), 15: ("Head", "Young", "")}
+_COMMON_NAMES = {3: ("Field", "Hand", ""), 12: ("Wu", "Li", ""), 18: ("Head", "Young", "")}

@@ -39,10 +39,12 @@ class Writer:
     Args:
         persona: Whom they are about (PHI, made up).
         rng: Chooses.
+        study_uid: Study Instance UID, which some write into comments.
     """
 
-    def __init__(self, persona: Persona, rng: random.Random) -> None:
+    def __init__(self, persona: Persona, rng: random.Random, study_uid: str = "") -> None:
         self._persona = persona
+        self._study_uid = study_uid
         self._rng = rng
         self._turn = 0
         names = [part.casefold() for part in (persona.family, persona.given)]
@@ -106,6 +108,8 @@ class Writer:
             ("{{0}} {0} requested {{1}}", f"{first_name} {physician}", Kind.NAME),
         )
         texts += [(pattern.format(text), (Token(text, kind),)) for pattern, text, kind in singles]
+        if self._study_uid:
+            texts.append((f"{{0}} of {self._study_uid}", (Token(self._study_uid, Kind.UID),)))
         folded = persona.folded(persona.family)
         if folded != persona.family:
             texts.append((f"{{0}} for {folded} {{1}}", (Token(folded, Kind.NAME),)))

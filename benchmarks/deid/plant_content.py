@@ -70,8 +70,10 @@ def plant(
 
 
 def _may_stay(concept: Concept) -> int:
-    options = concept.row.options
-    return 2 * (s.CLEAN_DESCRIPTORS in options) + (s.MODIFIED_DATES in options)
+    # With D the item stays, and its value is another.
+    row = concept.row
+    has_date, has_text = s.MODIFIED_DATES in row.options, s.CLEAN_DESCRIPTORS in row.options
+    return 4 * has_text + 2 * has_date + (row.basic == "D")
 
 
 def _fill(

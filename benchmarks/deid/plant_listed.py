@@ -18,12 +18,15 @@ from benchmarks.deid.standard import Row
 MAX_CHARACTERS = {"SH": 16, "LO": 64, "ST": 200, "LT": 200, "UC": 200, "UT": 200}
 
 _PATIENT_NAMES = {0x00101005: "maiden", 0x00101060: "mother"}
+_REMARKS = frozenset({"LT", "ST", "UT"})
 _PLACES = ("location", "residence", "region", "department", "requesting service")
 _BIRTH_DATE = 0x00100030
 _TIMEZONE = 0x00080201
 _HUMAN_PERFORMER_NAME = 0x00404037
 _CODE_VALUE, _CODE_SCHEME, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
-_NOT_BEFORE_SCAN = 20  # days: all dates of an object are from these before its study
+# Days: all dates of an object are from these before its study, and none is the study's
+# own, which may not be found where a device's dates are kept.
+_NOT_BEFORE_SCAN = 20
 
 
 class ListedPlanter:
@@ -56,7 +59,10 @@ class ListedPlanter:
         elif vr == "PN":
             self._name(spot, tag)
         elif vr == "UI":
-            spot.put(tag, vr, self._new_uid())
+            # A device's own UID names no study.
+            is_device = row.options.get(s.RETAIN_DEVICE) == "K"
+            own = f"1.3.12.2.1107.5.2.43.{self._persona.serial}.{self._rng.randrange(1000, 9999)}"
+            spot.put(tag, vr, own if is_device else self._new_uid())
         elif vr in ("DA", "DT", "TM"):
             self._time(spot, tag, vr)
         elif vr in MAX_CHARACTERS:
@@ -70,27 +76,42 @@ class ListedPlanter:
         name = row.name.lower()
         (word,) = self._writer.words(1)
         if row.options.get(s.RETAIN_DEVICE) == "K":
-            return self._beside(word, Token(persona.serial, Kind.DEVICE), max_characters)
+            token = Token(persona.serial, Kind.DEVICE)
+            if s.CLEAN_DESCRIPTORS in row.options:
+                return self._beside(word, token, max_characters)
+            return Phrase(f"SN{token.text}"[:max_characters], (token,), ())
         if row.options.get(s.RETAIN_INSTITUTION) == "K" or "institution" in name:
             token = Token(persona.institution.split()[0], Kind.INSTITUTION)
             return Phrase(token.text[:max_characters], (token,), ())
         if row.options.get(s.RETAIN_CHARACTERISTICS) == "K":
             return Phrase(word, (), (word,))
+        is_place = any(place in name for place in _PLACES) or "address" in name
+        is_contact = is_place or "telephone" in name or "telecom" in name
+        if s.CLEAN_DESCRIPTORS in row.options and not is_contact:
+            return self._writer.phrase(max_characters)
+        text, tokens = self._identifiers(row)
+        return Phrase(text[:max_characters], tokens, ())
+
+    def _identifiers(self, row: Row) -> tuple[str, tuple[Token, ...]]:
+        # Who and where, not what: no technical word is in such attributes.
+        persona = self._persona
+        name = row.name.lower()
+        city = Token(persona.city, Kind.PLACE)
         if any(word in name for word in _PLACES):
-            # Wards and rooms are named after people; no technical word is in their names.
-            token = Token(persona.city, Kind.PLACE)
-            return Phrase(f"{persona.city} W3"[:max_characters], (token,), ())
-        if "telephone" in name:
-            return Phrase(persona.phone[:max_characters], (Token(persona.phone, Kind.PHONE),), ())
+            # Wards and rooms are named after people.
+            return f"{persona.city} W3", (city,)
+        if "telephone" in name or "telecom" in name:
+            return persona.phone, (Token(persona.phone, Kind.PHONE),)
         if "address" in name:
-            text = f"{persona.street}, {persona.city}"
-            tokens = (Token(persona.street, Kind.PLACE), Token(persona.city, Kind.PLACE))
-            return Phrase(text[:max_characters], tokens, ())
-        if s.CLEAN_DESCRIPTORS not in row.options and (" id" in name or "number" in name):
+            return f"{persona.street}, {persona.city}", (Token(persona.street, Kind.PLACE), city)
+        if " id" in name or "number" in name:
             numbers = (persona.accession, persona.placer, persona.filler, persona.admission)
             number = numbers[self._count % len(numbers)]
-            return Phrase(number, (Token(number, Kind.NUMBER),), ())
-        return self._writer.phrase(max_characters)
+            return number, (Token(number, Kind.NUMBER),)
+        if row.vr in _REMARKS:
+            names = (Token(persona.family, Kind.NAME), Token(persona.given, Kind.NAME))
+            return f"{persona.given} {persona.family}", names
+        return f"{persona.city} Trust", (city,)
 
     def code(self, spot: Spot) -> None:
         """A coded entry whose meaning somebody typed."""
@@ -122,7 +143,7 @@ class ListedPlanter:
             text = f"{persona.birth:%Y%m%d}"
             spot.put(tag, vr, text, [Token(text, Kind.BIRTH)])
             return
-        day = persona.studied - timedelta(days=rng.randrange(_NOT_BEFORE_SCAN))
+        day = persona.studied - timedelta(days=rng.randrange(1, _NOT_BEFORE_SCAN))
         clock = f"11{rng.randrange(10, 59)}{rng.randrange(10, 59)}.{rng.randrange(100, 999)}"
         value = {"DA": f"{day:%Y%m%d}", "TM": clock, "DT": f"{day:%Y%m%d}{clock}"}[vr]
         spot.put(tag, vr, value)

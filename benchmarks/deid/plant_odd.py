@@ -71,13 +71,13 @@ def _other_vrs(spot: Spot, persona: Persona) -> None:
 
 def _creator(spot: Spot, persona: Persona) -> None:
     # The name of the block itself identifies; what is in it does not.
-    text = f"EXPORT {persona.folded(persona.family)}"
+    name = f"{persona.folded(persona.family)} {persona.folded(persona.given)}"
+    text = f"EXPORT {name}"
     spot.dataset[_CREATOR] = DataElement(_CREATOR, "LO", text)
     spot.dataset[_IN_BLOCK] = DataElement(_IN_BLOCK, "DS", "1.25")
     # Without its creator an element is nobody's: the whole block may go.
-    token = Token(persona.folded(persona.family), Kind.NAME)
     ledger, site = spot.ledger, "private creator"
-    ledger.add(Plant(spot.path(_CREATOR), site, (token,)))
+    ledger.add(Plant(spot.path(_CREATOR), site, persona.names(name)))
     ledger.add(Plant(spot.path(_IN_BLOCK, text), site, may_go=True))
 
 
@@ -95,8 +95,9 @@ def _wrong_character_set(spot: Spot, persona: Persona, writer: Writer) -> None:
     (word,) = writer.words(1)
     value = f"{word} {persona.family}".encode()
     value += b" " * (len(value) % 2)
+    seen = Token(persona.family.encode().decode("latin-1"), Kind.NAME)
     site = spot.at("UTF-8 where Latin-1 is declared")
-    _put_raw(site, 0x00181261, "LO", value, (), (word,))
+    _put_raw(site, 0x00181261, "LO", value, (seen,), (word,))
 
 
 def _put_raw(

@@ -80,9 +80,8 @@ def _place(spot: Spot, persona: Persona) -> None:
     institution = Token(persona.institution.split()[0], Kind.INSTITUTION)
     department = Token(persona.department.split()[0], Kind.INSTITUTION)
     spot.put(0x00080080, "LO", persona.institution, [institution])
-    address = f"{persona.street}\r\n{persona.city}"
-    tokens = [Token(persona.street, Kind.INSTITUTION), Token(persona.city, Kind.INSTITUTION)]
-    spot.put(0x00080081, "ST", address, tokens)
+    campus = [Token(persona.campus.split(" ", 1)[1], Kind.INSTITUTION)]
+    spot.put(0x00080081, "ST", f"{persona.campus}\r\nW3 {institution.text}", campus)
     spot.put(0x00081040, "LO", persona.department, [department])
     spot.put(0x00081010, "SH", persona.station, [Token(persona.station, Kind.DEVICE)])
     spot.put(0x00181000, "LO", persona.serial, [Token(persona.serial, Kind.DEVICE)])

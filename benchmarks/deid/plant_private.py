@@ -50,6 +50,8 @@ def plant_block(
     block.put(0x06, "DT", f"{day}113351.25", (Token(day, Kind.DATE),))
     uids = [new_uid(), new_uid()]
     block.put(0x07, "UI", uids, tuple(Token(uid, Kind.UID) for uid in uids))
+    study = str(spot.dataset.StudyInstanceUID)
+    block.put(0x0A, "LO", f"SERIES OF {study}"[:64], (Token(study, Kind.UID),))
     block.put(0x08, "DS", "0.73125")
     block.put(0x09, "US", 51966)
     family, given = persona.family, persona.given

@@ -5,11 +5,11 @@ UN with either, which is how sequences arrive from systems that do not know thei
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pydicom._dicom_dict import DicomDictionary
 
-from benchmarks.deid.identity import Kind, Persona, Token
+from benchmarks.deid.identity import Kind, Persona, Token, date_spellings
 from benchmarks.deid.phrases import Writer
 from benchmarks.deid.plant_listed import MAX_CHARACTERS, ListedPlanter
 from benchmarks.deid.spots import Spot
@@ -25,9 +25,23 @@ _CHAINS = (
 _NAMES = ("nested", "nested undefined length", "nested UN", "nested UN undefined length")
 
 # Text with a meaning of its own for readers: codes, labels of what was done to the object.
-_NOT_FREE = frozenset(
+NOT_FREE = frozenset(
     {0x00080100, 0x00080102, 0x00080103, 0x0008010D, 0x00080119, 0x00080120, 0x00120063, 0x00420012}
 )
+# Attributes that identify by what they are: nothing but the identifier is in them, and
+# nothing of them has to stay.
+IDENTIFIERS: dict[int, Callable[[Persona], Token]] = {
+    # Birth and death in another calendar.
+    0x00100033: lambda p: Token(date_spellings(p.birth)[1], Kind.BIRTH),
+    0x00100034: lambda p: Token(date_spellings(p.studied)[1], Kind.DATE),
+    0x00102295: lambda p: Token(p.other_id, Kind.NUMBER),  # Breed Registration Number
+    0x00181003: lambda p: Token(p.serial, Kind.DEVICE),  # Device ID
+    0x00181803: lambda p: Token(p.station, Kind.DEVICE),  # NTP Source Address
+    0x0040E001: lambda p: Token(p.placer, Kind.NUMBER),  # HL7 Instance Identifier
+    0x0074100C: lambda p: Token(p.physicians[2][0], Kind.NAME),  # Contact Display Name
+    0x21000160: lambda p: Token(p.station, Kind.DEVICE),  # Owner ID
+    0x4010101A: lambda p: Token(p.admission, Kind.NUMBER),  # Boarding Pass ID
+}
 _NOT_FREE_GROUPS = frozenset({0x0000, 0x0002, 0x0004, 0x0072, 0x1000, 0x1010, 0x5000, 0x6000})
 
 
@@ -39,15 +53,21 @@ def unlisted_texts(standard: Standard) -> list[tuple[int, str]]:
         if entry[0] in MAX_CHARACTERS
         and not entry[3]  # retired
         and standard.row(tag) is None
-        and tag not in _NOT_FREE
+        and tag not in NOT_FREE
         and tag >> 16 not in _NOT_FREE_GROUPS
     ]
 
 
-def plant_unlisted(spot: Spot, texts: Iterable[tuple[int, str]], writer: Writer) -> None:
+def plant_unlisted(
+    spot: Spot, persona: Persona, texts: Iterable[tuple[int, str]], writer: Writer
+) -> None:
     """Set texts of which nobody expects that they name a patient."""
     for tag, vr in texts:
-        spot.put_phrase(tag, vr, writer.phrase(MAX_CHARACTERS[vr]))
+        if tag in IDENTIFIERS:
+            token = IDENTIFIERS[tag](persona)
+            spot.put(tag, vr, token.text, (token,))
+        else:
+            spot.put_phrase(tag, vr, writer.phrase(MAX_CHARACTERS[vr]))
 
 
 def plant_common_words(spot: Spot, persona: Persona) -> None:

@@ -11,7 +11,13 @@ from pydicom.sequence import Sequence
 from benchmarks.deid.identity import Kind, Persona, Token
 from benchmarks.deid.paths import label, step
 from benchmarks.deid.spots import Plant, Spot
-from benchmarks.deid.vendor_blobs import csa_values, with_packed_line, with_protocol_line
+from benchmarks.deid.vendor_blobs import (
+    as_csa1,
+    csa_values,
+    is_csa2,
+    with_packed_line,
+    with_protocol_line,
+)
 
 _BLOB_VRS = frozenset({"OB", "UN", "OW", "UT", "LT"})
 _MIN_BYTES = 64
@@ -20,12 +26,18 @@ _IDENTIFYING = ("UID", "Date", "Time", "Instance", "Serial", "Comment", "Pat", "
 _MAX_FIELDS = 40
 
 
-def plant(spot: Spot, persona: Persona) -> None:
-    """Add a line with the patient to each protocol of the object, at any depth."""
-    _plant(spot, spot.dataset, "", persona)
+def plant(spot: Spot, persona: Persona, *, is_old: bool) -> None:
+    """Add a line with the patient to each protocol of the object, at any depth.
+
+    Args:
+        spot: The data set.
+        persona: Whose identity (made up).
+        is_old: CSA headers are written in the format that older scanners use.
+    """
+    _plant(spot, spot.dataset, "", persona, is_old=is_old)
 
 
-def _plant(spot: Spot, dataset: Dataset, prefix: str, persona: Persona) -> None:
+def _plant(spot: Spot, dataset: Dataset, prefix: str, persona: Persona, *, is_old: bool) -> None:
     creators = {
         int(key): str(dataset[key].value).strip()
         for key in tuple(dataset.keys())
@@ -40,29 +52,39 @@ def _plant(spot: Spot, dataset: Dataset, prefix: str, persona: Persona) -> None:
         path = prefix + label(tag, creator)
         if isinstance(element.value, Sequence):
             for index, item in enumerate(element.value):
-                _plant(spot, item, step(path, index), persona)
+                _plant(spot, item, step(path, index), persona, is_old=is_old)
         elif element.VR in _BLOB_VRS and isinstance(element.value, bytes):
-            _plant_blob(spot, dataset, element, path, persona)
+            _plant_blob(spot, dataset, element, path, persona, is_old=is_old)
 
 
 def _plant_blob(
-    spot: Spot, dataset: Dataset, element: DataElement, path: str, persona: Persona
+    spot: Spot,
+    dataset: Dataset,
+    element: DataElement,
+    path: str,
+    persona: Persona,
+    *,
+    is_old: bool,
 ) -> None:
     blob = element.value
     if len(blob) < _MIN_BYTES:
         return
     family = persona.folded(persona.family)
     given = persona.folded(persona.given)
-    tokens = (Token(family, Kind.NAME), Token(given, Kind.NAME), Token(persona.mrn, Kind.RECORD))
+    record = Token(persona.mrn, Kind.RECORD)
+    tokens = (*persona.names(f"{family}^{given}"), record)
     line = f'tPatientName = ""{family}^{given}""\ntPatientID = ""{persona.mrn}""'.encode()
     new = with_protocol_line(blob, line)
     site = "ASCII protocol"
     retains: tuple[str, ...] = ("ASCCONV", "sSliceArray")
     if new is None:
         new = with_packed_line(blob, f"set PATIENT {given} {family} {persona.mrn}".encode())
+        tokens = (*persona.names(f"{given} {family}"), record)
         site, retains = "GE protocol data block", ()
     if new is None:
         return
+    if is_old and is_csa2(new):
+        new, site = as_csa1(new), "ASCII protocol, CSA1"
     dataset[element.tag] = DataElement(element.tag, element.VR, new)
     fields = [
         text

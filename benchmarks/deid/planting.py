@@ -15,8 +15,10 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from benchmarks.deid import (
+    burned_in,
     derived,
     plant_content,
+    plant_inside,
     plant_listed,
     plant_odd,
     plant_outside,
@@ -67,6 +69,7 @@ class Planted:
         sop_class_uid: What it is.
         persona: Who it is about (made up).
         plants: What was planted, by path.
+        box: Where the name is in the pixels.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Planted:
     sop_class_uid: str
     persona: Persona
     plants: dict[str, Plant]
+    box: burned_in.Box | None = None
 
 
 class Planter:
@@ -133,16 +137,18 @@ class Planter:
         number = self._number
         self._number += 1
         rng = random.Random(self._rng.random())
-        writer = Writer(persona, rng)
         spot = Spot(dataset, Ledger(), "listed")
         if of is None:
             self._identify(dataset, persona)
+        writer = Writer(persona, rng, str(dataset.StudyInstanceUID))
         self._fill(spot, persona, writer, rng, number)
         target = self._output / f"{number}{suffix}.dcm"
+        is_drawn = of is not None and dataset.SOPClassUID == burned_in.SECONDARY_CAPTURE
+        box = burned_in.burn_in(dataset, persona) if is_drawn else None
         self._write(spot, persona, target)
         sop_class = str(dataset.SOPClassUID)
         self.planted.append(
-            Planted(target.name, name, number, sop_class, persona, spot.ledger.plants)
+            Planted(target.name, name, number, sop_class, persona, spot.ledger.plants, box)
         )
 
     def _identify(self, dataset: Dataset, persona: Persona) -> None:
@@ -166,9 +172,10 @@ class Planter:
         def new_uid() -> str:
             return self._uids.fresh(persona)
 
+        plant_inside.plant(spot, persona, writer, self._standard, rng)
         listed = plant_listed.ListedPlanter(persona, writer, rng, new_uid)
         plant_text.plant_unlisted(
-            spot.at("unlisted text"), islice(self._texts, _UNLISTED_AT_TOP), writer
+            spot.at("unlisted text"), persona, islice(self._texts, _UNLISTED_AT_TOP), writer
         )
         for row in islice(self._rows, _LISTED_AT_TOP):
             listed.plant(spot, row)
@@ -179,7 +186,7 @@ class Planter:
         plant_odd.plant(spot, persona, writer, is_little_endian=seals)
         plant_private.plant_vendor(spot, self._standard, writer, rng)
         plant_private.plant_block(spot, persona, writer, new_uid, seals=seals)
-        plant_vendor.plant(spot, persona)
+        plant_vendor.plant(spot, persona, is_old=number % 3 == 0)
         plant_outside.plant_overlay_and_curve(spot, persona, writer)
         plant_outside.plant_icon(spot, persona)
         plant_outside.plant_history(spot, persona)
@@ -216,7 +223,7 @@ class Planter:
         wanted = {
             derived.PDF: (derived.CDA, derived.STL),
             _MR: (derived.KEY_OBJECTS,),
-            _CT: (derived.PRESENTATION_STATE,),
+            _CT: (derived.PRESENTATION_STATE, burned_in.SECONDARY_CAPTURE),
         }.get(sop_class, ())
         for target_class in wanted:
             if target_class not in done:
@@ -231,6 +238,8 @@ class Planter:
 
         if sop_class == derived.KEY_OBJECTS:
             dataset = derived.key_objects(source, new_uid)
+        elif sop_class == burned_in.SECONDARY_CAPTURE:
+            dataset = derived.secondary_capture(source, new_uid)
         elif sop_class == derived.PRESENTATION_STATE:
             dataset = derived.presentation_state(source, new_uid)
         else:

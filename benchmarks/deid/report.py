@@ -8,6 +8,7 @@ from benchmarks.deid.scoring import Result
 
 _TOTAL = "all"
 _NOTHING = "n/a"
+_CELL = 16  # characters of a column
 _MAX_EXAMPLES = 3
 
 
@@ -25,11 +26,14 @@ def table(
     names = list(scores)
     width = max(len(title), *(len(row) for row in rows))
     counts = {row: max(scores[name].get(row, (0, 0))[1] for name in names) for row in rows}
-    lines = [f"{title:<{width}}  {'checks':>8}  " + "  ".join(f"{name:>16}" for name in names)]
+    widths = [max(len(name), _CELL) for name in names]
+    columns = (f"{name:>{cell}}" for name, cell in zip(names, widths, strict=True))
+    lines = [f"{title:<{width}}  {'checks':>8}  " + "  ".join(columns)]
     for row in rows:
         cells = [percentage(*scores[name].get(row, (0, 0))) for name in names]
         count = f"{counts[row]:>8}" if counts[row] else f"{_NOTHING:>8}"
-        lines.append(f"{row:<{width}}  {count}  " + "  ".join(f"{cell:>16}" for cell in cells))
+        texts = (f"{cell:>{size}}" for cell, size in zip(cells, widths, strict=True))
+        lines.append(f"{row:<{width}}  {count}  " + "  ".join(texts))
     return "\n".join(lines)
 
 

@@ -15,12 +15,20 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.deid.crosswalk import UID_FILE
 from benchmarks.deid.expectation import is_standard_uid
 from benchmarks.deid.scenarios import Scenario
 
 OURS = "dicomanon_node"
-# Name in the report -> the module whose presence says that it is installed.
-OTHERS = {"dicognito": "dicognito", "dicom-anonymizer": "dicomanonymizer", "deid": "deid"}
+# Name in the report -> the module whose presence says that it is installed. As they come,
+# and with what they offer towards the scenario.
+OTHERS = {
+    "dicognito": "dicognito",
+    "dicom-anonymizer": "dicomanonymizer",
+    "dicom-anonymizer, best": "dicomanonymizer",
+    "deid": "deid",
+    "deid, best": "deid",
+}
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 1800
@@ -106,7 +114,9 @@ def _run_ours(task: Task, output: Path, work: Path) -> Finished:
         command += ["--crosswalk", str(crosswalk)]
     command += [str(task.planted), "--output", str(output), "--config", str(config)]
     seconds, said = _call(command)
-    return Finished(OURS, output, crosswalk if exports else None, seconds, said)
+    # A program that failed has exported nothing.
+    has_maps = exports and (crosswalk / UID_FILE).is_file()
+    return Finished(OURS, output, crosswalk if has_maps else None, seconds, said)
 
 
 def _configure(directory: Path, task: Task) -> None:
@@ -114,8 +124,8 @@ def _configure(directory: Path, task: Task) -> None:
         "Profile": "basic",
         "Options": sorted(task.scenario.options),
         "RemovePrivateTags": not task.scenario.keeps_private,
-        # What is in pixels is not looked at here; without these the objects are refused.
-        "BurnedIn": "pass",
+        "BurnedIn": "refuse" if task.scenario.refuses_burned_in else "pass",
+        # Refusing them is right in a hospital, and says nothing here.
         "AcceptPhoenix": True,
     }
     station = {"TagForStudy": "StudyDescription", "Split": None}

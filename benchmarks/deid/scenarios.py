@@ -28,6 +28,8 @@ class Scenario:
         meaning: What it stands for, in a line.
         options: Options of PS3.15 Annex E on top of the Basic Profile.
         keeps_private: Whether the study keeps the vendors' private elements.
+        refuses_burned_in: Whether what says that identity is in its pixels is refused, as
+            shipped; otherwise it passes with that label.
         unavailable: Options that belong here but that the node does not carry out yet.
     """
 
@@ -35,6 +37,7 @@ class Scenario:
     meaning: str
     options: frozenset[str]
     keeps_private: bool = False
+    refuses_burned_in: bool = False
     unavailable: frozenset[str] = frozenset()
 
     def limited_to(self, available: Collection[str]) -> "Scenario":
@@ -60,6 +63,7 @@ SCENARIOS = (
                 CLEAN_PIXEL_DATA,
             }
         ),
+        refuses_burned_in=True,
     ),
     Scenario("basic", "the Basic Profile alone", frozenset()),
     Scenario(
@@ -81,5 +85,20 @@ SCENARIOS = (
         "private elements and vendors' blobs kept by the study",
         frozenset({MODIFIED_DATES, CLEAN_DESCRIPTORS, RETAIN_CHARACTERISTICS}),
         keeps_private=True,
+    ),
+    Scenario(
+        "retain",
+        "UIDs, dates, devices and institutions stay: a copy for the site's own use",
+        frozenset(
+            {
+                FULL_DATES,
+                RETAIN_UIDS,
+                RETAIN_DEVICE,
+                RETAIN_INSTITUTION,
+                RETAIN_CHARACTERISTICS,
+                SAFE_PRIVATE,
+                CLEAN_DESCRIPTORS,
+            }
+        ),
     ),
 )

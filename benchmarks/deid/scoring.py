@@ -19,6 +19,7 @@ import pydicom
 
 from benchmarks.deid import answer_key
 from benchmarks.deid.answer_key import Action, Answers, Check
+from benchmarks.deid.burned_in import is_hidden
 from benchmarks.deid.byte_search import Content, holds
 from benchmarks.deid.checks import pixel_digest
 from benchmarks.deid.corpus import quiet
@@ -26,7 +27,10 @@ from benchmarks.deid.crosswalk import Crosswalk
 from benchmarks.deid.paths import BINARY_VRS, Node, walk
 from benchmarks.deid.standard import Standard
 
+# Of an object that may be refused nothing else is asked.
+_HIDING = frozenset({Action.PIXELS_HIDDEN, Action.BYTES_ABSENT})
 _RETAINING = frozenset({Action.TAG_RETAINED, Action.TEXT_NOTNULL, Action.TEXT_RETAINED})
+_CONSISTENT = frozenset({Action.UID_CONSISTENT, Action.PATID_CONSISTENT})
 _WORD = re.compile(r"\w+", re.UNICODE)
 _WORTH_PROCESSES = 32  # files
 _MIN_WORD = 5  # letters of a word that counts on its own within a longer identifier
@@ -94,10 +98,10 @@ def score(key: Path, run: Run, standard: Standard) -> list[Result]:
 def _score_file(answers: Answers, run: Run, standard: Standard) -> list[Result]:
     path = run.files.get(answers.number)
     if path is None:
-        return [
-            Result(check, answers.source, answers.number, "not delivered")
-            for check in answers.checks
-        ]
+        # What says that identity is in its pixels may be refused: nothing of it leaves.
+        is_refusable = all(check.action in _HIDING for check in answers.checks)
+        failure = "" if is_refusable else "not delivered"
+        return [Result(check, answers.source, answers.number, failure) for check in answers.checks]
     with quiet():
         dataset = pydicom.dcmread(path, force=True)
         nodes: dict[str, Node] = {}
@@ -114,7 +118,10 @@ def _score_file(answers: Answers, run: Run, standard: Standard) -> list[Result]:
         content = Content(path.read_bytes(), dataset, relative)
         results = []
         for check in answers.checks:
-            if check.action is Action.BYTES_ABSENT:
+            if check.action is Action.PIXELS_HIDDEN:
+                failure = "" if is_hidden(dataset, check.action_text) else "to be read"
+                found = ""
+            elif check.action is Action.BYTES_ABSENT:
                 failure = "in the bytes" if content.has(check.action_text) else ""
                 found = ""
             else:
@@ -147,7 +154,8 @@ class Judge:
         if check.action in _RETAINING:
             return _retained(node, check)
         if node is None or not node.text:
-            return ""
+            # A reference that is gone resolves to nothing.
+            return "removed" if check.action in _CONSISTENT else ""
         return self._removed(node, check)
 
     def _removed(self, node: Node, check: Check) -> str:
@@ -191,7 +199,8 @@ def _retained(node: Node | None, check: Check) -> str:
         return "" if float(old) == float(new) else "another number"
     if old.casefold() in new.casefold():
         return ""
-    lost = [word for word in _WORD.findall(old.casefold()) if word not in new.casefold()]
+    words = set(_WORD.findall(new.casefold()))
+    lost = [word for word in _WORD.findall(old.casefold()) if word not in words]
     if lost:
         return f"lost {' '.join(lost)[:60]!r}"
     return ""

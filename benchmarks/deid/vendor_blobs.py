@@ -104,6 +104,28 @@ def _end(blob: bytes) -> int:
     return len(_CSA2) + 8 + len(tags) * _TAG.size + sum(sizes)
 
 
+def as_csa1(blob: bytes) -> bytes:
+    """A CSA2 header in the older format: without magic, item lengths counted otherwise.
+
+    Of the control words of an item, the first is its length plus the number of items of
+    the header's first tag.
+    """
+    tags = csa_tags(blob)
+    extra = len(tags[0].items) if tags else 0
+    out = bytearray(struct.pack("<II", len(tags), 77))
+    for tag in tags:
+        out += tag.head
+        for _, value in tag.items:
+            words = (len(value) + extra, len(value), 77 if value else 205, len(value))
+            out += _ITEM.pack(*words) + value + b"\0" * (-len(value) % 4)
+    return bytes(out) + b"\0" * (len(out) % 2)
+
+
+def is_csa2(blob: bytes) -> bool:
+    """Whether it is a CSA header of the newer format."""
+    return blob.startswith(_CSA2)
+
+
 def unpacked(blob: bytes) -> Iterator[bytes]:
     """What is compressed inside a blob (gzip); nothing if nothing is."""
     position = blob.find(_GZIP)

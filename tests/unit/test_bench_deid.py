@@ -10,7 +10,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from benchmarks.deid import answer_key, crosswalk, report, runners, scoring, standard
+from benchmarks.deid import answer_key, burned_in, crosswalk, report, runners, scoring, standard
 from benchmarks.deid.answer_key import Action, Answers
 from benchmarks.deid.byte_search import Content
 from benchmarks.deid.checks import KeyMaker
@@ -97,8 +97,9 @@ def key(planter: Planter, tree: Path, tables: Standard, scenario: Scenario) -> P
 def test_every_chosen_file_and_its_derived_objects_are_planted(planter: Planter) -> None:
     assert not planter.skipped
     assert {one.source for one in planter.planted} == set(CHOSEN)
-    # A key object selection of the first MR, a presentation state of the first CT.
-    assert len(planter.planted) == len(CHOSEN) + 2
+    # A key object selection of the first MR; of the first CT a presentation state and a
+    # secondary capture with the name in its pixels.
+    assert len(planter.planted) == len(CHOSEN) + 3
 
 
 def test_a_copy_keeps_everything_and_removes_nothing(
@@ -117,12 +118,32 @@ def test_a_copy_keeps_everything_and_removes_nothing(
     assert len(absent) < total * 0.1
 
 
-def test_what_is_not_delivered_fails_every_check(
-    key: Path, tmp_path: Path, tables: Standard
+def test_what_is_not_delivered_fails_every_check_unless_refusing_is_asked_for(
+    planter: Planter, key: Path, tmp_path: Path, tables: Standard, scenario: Scenario
 ) -> None:
     results = score_tree(tmp_path, key, tables)
-    assert results
-    assert {result.failure for result in results} == {"not delivered"}
+    drawn = {one.number for one in planter.planted if one.box is not None}
+    passed = {result.number for result in results if not result.failure}
+    assert passed == (drawn if scenario.refuses_burned_in else set())
+    assert {result.failure for result in results} - {""} == {"not delivered"}
+
+
+def test_a_name_in_pixels_is_hidden_only_when_its_box_is_blank(
+    planter: Planter, tree: Path
+) -> None:
+    (one,) = (one for one in planter.planted if one.box is not None)
+    box = one.box
+    assert box is not None
+    dataset = pydicom.dcmread(tree / one.name)
+    pixels, columns = bytearray(dataset.PixelData), dataset.Columns
+    assert not burned_in.is_hidden(dataset, str(box))
+    for blank_to, hides in ((box.right - 8, False), (box.right, True)):
+        for row in range(box.top, box.bottom):
+            start = row * columns + box.left
+            pixels[start : row * columns + blank_to] = bytes(blank_to - box.left)
+        dataset.PixelData = bytes(pixels)
+        assert burned_in.is_hidden(dataset, str(box)) is hides
+    assert set(pixels) == {0, 16}, "nothing is drawn outside of the box"
 
 
 def test_an_object_without_content_leaks_nothing_and_keeps_nothing(

@@ -12,13 +12,22 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from benchmarks.deid import crosswalk, scoring, standard
 from benchmarks.deid.answer_key import Action, Check
 from benchmarks.deid.byte_search import Content, holds
+from benchmarks.deid.checks import KeyMaker
 from benchmarks.deid.expectation import Expectation, Fate
 from benchmarks.deid.identity import Population
 from benchmarks.deid.paths import Node, walk
+from benchmarks.deid.planting import Planted
 from benchmarks.deid.scenarios import SCENARIOS, Scenario
 from benchmarks.deid.scoring import Judge
 from benchmarks.deid.standard import Standard
-from benchmarks.deid.vendor_blobs import csa_tags, csa_values, with_packed_line, with_protocol_line
+from benchmarks.deid.vendor_blobs import (
+    as_csa1,
+    csa_tags,
+    csa_values,
+    with_packed_line,
+    with_protocol_line,
+)
+from dicomanon_node.deid.rules import Option
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MIDI_B = next(scenario for scenario in SCENARIOS if scenario.name == "midi-b")
@@ -182,6 +191,43 @@ def test_the_table_decides_what_is_expected(
     assert Expectation(tables, scenario).fate(node(tag, vr)) is fate
 
 
+def test_ages_over_89_may_be_capped_in_any_attribute(tables: Standard) -> None:
+    expected = Expectation(tables, MIDI_B)
+    for tag in (0x00101010, 0x0072005F):
+        assert expected.fate(node(tag, "AS", "089Y")) is Fate.KEPT
+        assert expected.fate(node(tag, "AS", "093Y")) is Fate.OPEN
+
+
+def test_every_option_belongs_to_a_scenario() -> None:
+    options = {option for scenario in SCENARIOS for option in scenario.options}
+    # Nothing is planted that only the option for faces and other features would change.
+    assert options == {option.value for option in Option} - {"CleanRecognizableVisualFeatures"}
+
+
+def test_a_maker_named_as_an_institution_that_goes_need_not_stay(tables: Standard) -> None:
+    dataset = Dataset()
+    dataset.InstitutionName = "Quorvanham"
+    dataset.Manufacturer = "Quorvanham"
+    dataset.ManufacturerModelName = "Vexzanwick"
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(dataset, keyword, "2.25.1")
+    dataset.PatientID = "MQ1"
+    dataset.file_meta = FileMetaDataset()
+    planted = Planted("1.dcm", "1", 1, dataset.SOPClassUID, Population(1).next(), {})
+    answers = KeyMaker(tables, BASIC, 1).answers(planted, dataset)
+    asked = {check.value for check in answers.checks if check.action is Action.TEXT_RETAINED}
+    assert "Vexzanwick" in asked
+    assert "Quorvanham" not in asked
+
+
+def test_a_reference_that_is_gone_is_not_consistent() -> None:
+    nothing = Judge({}, "", crosswalk.Crosswalk({}, {}, is_exported=True))
+    for action in (Action.UID_CONSISTENT, Action.PATID_CONSISTENT):
+        assert nothing.failure(check(action, "2.25.1")) == "removed"
+    assert nothing.failure(check(Action.UID_CHANGED, "2.25.1")) == ""
+
+
 def test_private_elements_are_expected_only_where_they_are_safe(tables: Standard) -> None:
     safe = node(0x20011003, "FL", "0.5", "Philips Imaging DD 001")
     unsafe = node(0x200110F0, "FL", "0.5", "Philips Imaging DD 001")
@@ -215,6 +261,23 @@ def test_a_line_is_added_to_the_protocol_in_a_csa_header() -> None:
     assert [tag.name for tag in csa_tags(new)] == ["EchoTrainLength", "MrPhoenixProtocol"]
     assert b'lSize = 1\ntPatientName = "X"\n### ASCCONV END' in csa_tags(new)[1].items[0][1]
     assert list(csa_values(new)) == [("EchoTrainLength", "56")]
+
+
+def test_an_older_csa_header_counts_lengths_from_the_items_of_its_first_tag() -> None:
+    blob = csa_header(("EchoTrainLength", b"56\0"), ("MrPhoenixProtocol", b"lSize = 1\0"))
+    old = as_csa1(blob)
+    count, check_word = struct.unpack_from("<II", old)
+    assert (count, check_word) == (2, 77)
+    position, values = 8, []
+    extra = struct.unpack_from("<i", old, position + 76)[0]
+    for _ in range(count):
+        items = struct.unpack_from("<i", old, position + 76)[0]
+        position += 84
+        for _ in range(items):
+            length = struct.unpack_from("<i", old, position)[0] - extra
+            values.append(old[position + 16 : position + 16 + length])
+            position += 16 + length + -length % 4
+    assert values == [b"56\0", b"lSize = 1\0"]
 
 
 def test_a_line_is_added_to_the_compressed_protocol_of_ge() -> None:
