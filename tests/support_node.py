@@ -353,6 +353,9 @@ def start(
         write_config(directory, toml, stations, studies)
     chosen = _DEFAULTS | {key: str(value) for key, value in (settings or {}).items()}
     options = [word for key, value in chosen.items() for word in ("--set", f"{key}={value}")]
+    for name in ("stdout", "stderr"):
+        # A process of a run that was killed may still write to its own.
+        (directory / name).unlink(missing_ok=True)
     with (directory / "stdout").open("wb") as out, (directory / "stderr").open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, *python, "-m", "dicomanon_node", "serve", *options],

@@ -28,6 +28,7 @@ _PADDING = b" \0"
 # Values in which there is nothing to clean, remembered for the next object.
 _MAX_CHECKED, _MAX_CHECKED_BYTES = 10_000, 256
 _NOBODY = Identity()
+_PUBLISHED_DAY = re.compile(rb"\d{4,8}(?:0{2,6}(?:\.0+)?)?(?:[+-]\d{4})?")
 _OLDEST = 89
 # An Age String of 90 years or more (PS3.5 6.2), also where its unit or zeros are missing.
 _OLD = re.compile(rb"0*(?:9\d|[1-9]\d{2,})Y?", re.IGNORECASE)
@@ -108,8 +109,21 @@ def _shift(rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) ->
         days = rw.plan.pseudonyms.days(rw.patient.scope, rule.salt)
     if not raw.strip(_PADDING):
         return raw
-    rw.shifts_dates = True
-    return dates.shift_values(raw, vr, days)
+    new = dates.shift_values(raw, vr, days)
+    # What was no date has come back empty: nothing of it has been shifted.
+    rw.shifts_dates = rw.shifts_dates or bool(new.strip(b"\\"))
+    return new
+
+
+def _shift_version(rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) -> bytes:
+    # Versions of vocabularies are days without a time of day, and everybody knows them.
+    if _PUBLISHED_DAY.fullmatch(raw.strip(_PADDING)):
+        return dummies.dummy(vr)
+    return _shift(rw, decision, tag, vr, raw)
+
+
+def _time_of_day(_rw: "Rewriter", _decision: Decision, _tag: int, vr: str, raw: bytes) -> bytes:
+    return dates.times_of_day(raw, vr)
 
 
 def _value(rw: "Rewriter", decision: Decision, tag: int, vr: str, _raw: bytes) -> bytes:
@@ -229,6 +243,8 @@ VALUE_CHANGES: Mapping[Change | None, ValueChange] = MappingProxyType(
         Change.PATIENT: _patient_id,
         Change.PATIENT_NAME: _patient_name,
         Change.SHIFT_DATE: _shift,
+        Change.SHIFT_VERSION: _shift_version,
+        Change.TIME_OF_DAY: _time_of_day,
         Change.VALUE: _value,
         Change.HASH: _hash,
         Change.OFFSET: _offset,

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, encode_string, python_encoding
 
 # The default repertoire is ISO 646; objects that declare nothing often are Latin-1.
 _DEFAULT = "iso8859"
+_JIS_X_0201 = "shift_jis"
 # A fragment: up to the first escape sequence, then one for each of them.
 _FRAGMENT = re.compile(rb"\A[^\x1b]+|\x1b[^\x1b]*")
 _ESCAPE = re.compile(rb"\x1b[\x20-\x2f]+[\x30-\x7e]")
@@ -56,7 +57,9 @@ def decode(value: bytes, character_set: bytes, *, is_name: bool = False) -> str:
 
 
 def encode(text: str, character_set: bytes, *, is_ours: bool = True) -> bytes | None:
-    """Encode a text in the set's first repertoire; None where it cannot be said in it.
+    """Encode a text; None where it cannot be said.
+
+    In the set's first repertoire, or as the object did it, with code extensions.
 
     Args:
         text: What to say.
@@ -68,9 +71,32 @@ def encode(text: str, character_set: bytes, *, is_ours: bool = True) -> bytes | 
     if first == _DEFAULT and is_ours:
         first = "ascii"
     try:
-        return text.encode(first)
+        encoded = text.encode(first)
     except UnicodeEncodeError:
+        encoded = None
+    # Python's codec for JIS X 0201 knows Kanji, which that repertoire has not.
+    if encoded is None or (first == _JIS_X_0201 and len(encoded) != len(text)):
+        return None if is_ours else _encode_extended(text, character_set)
+    return encoded
+
+
+def _encode_extended(text: str, character_set: bytes) -> bytes | None:
+    # With code extensions, if reading it gives the same again (PS3.5 6.1.2.5).
+    known = encodings(character_set)
+    if len(known) == 1 or not all(_is_in_any(character, known) for character in set(text)):
         return None
+    encoded: bytes = encode_string(text, list(known))
+    return encoded if decode(encoded, character_set) == text else None
+
+
+def _is_in_any(character: str, known: tuple[str, ...]) -> bool:
+    for codec in known:
+        try:
+            character.encode(codec)
+        except UnicodeEncodeError:
+            continue
+        return True
+    return False
 
 
 def _codec(encoding: str) -> str:

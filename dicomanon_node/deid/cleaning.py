@@ -42,8 +42,8 @@ def cleaned(
         keeps_dates: Dates that are not the object's own identifiers stay.
 
     Returns:
-        The value unchanged if there was nothing to remove; a dummy if nothing is left or
-        the rest cannot be encoded.
+        The value unchanged if there was nothing to remove; only its plain words where the
+        rest cannot be encoded or is something in disguise; a dummy if nothing is left.
 
     Raises:
         Refused: TOO_MANY_ELEMENTS if the object has more text than any real one.
@@ -62,13 +62,26 @@ def cleaned(
     else:
         return dummies.dummy(vr)
     if new == text:
-        return dummies.dummy(vr) if is_hidden_in(raw, character_set, identity) else raw
+        if not is_hidden_in(raw, character_set, identity):
+            return raw
+        return _plain_words(new, identity) or dummies.dummy(vr)
     new = _SPACES.sub(" ", new).strip(_EDGES)
-    # Code extensions are not encoded again.
-    encoded = None if b"\x1b" in raw else charset.encode(new, character_set, is_ours=False)
+    encoded = charset.encode(new, character_set, is_ours=False)
     if not encoded or is_hidden_in(encoded, character_set, identity):
-        return dummies.dummy(vr)
+        return _plain_words(new, identity) or dummies.dummy(vr)
     return encoded
+
+
+def _plain_words(text: str, identity: Identity) -> bytes:
+    # What is left where something is disguised or cannot be encoded: words that are what
+    # they are for every reader.
+    words = [
+        word
+        for word in text.split(" ")
+        if word.isascii() and word.isprintable() and not is_hidden_in(word.encode(), b"", identity)
+    ]
+    plain = " ".join(words).strip(_EDGES).encode()
+    return b"" if is_hidden_in(plain, b"", identity) else plain
 
 
 def is_plainly_clean(raw: bytes, identity: Identity) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dicomanon_node.deid.structured import Span
 
 _CONTENT_SEQUENCE = 0x0040A730
+# There only where there is content: Type 1C, and Type 1 in Specimen Preparation (PS3.3 C.7.6.22).
+_NEVER_EMPTY = frozenset({_CONTENT_SEQUENCE, 0x00400612})
 _VALUE_TYPE = 0x0040A040
 _CONCEPT_NAME = 0x0040A043
 _MEASURED_VALUE = 0x0040A300
@@ -78,8 +80,7 @@ def clean(rewriter: "Rewriter", span: "Span", _decision: Decision) -> bytes:
             written.append(structured.rewritten_item(rewriter, item, span, implicit=implicit))
         rewriter.leave()
     rewriter.overrides = outer
-    if not written and span.tag == _CONTENT_SEQUENCE:
-        # It is there only where there is content (Type 1C).
+    if not written and span.tag in _NEVER_EMPTY:
         written.append(encoding.item(structured.dummy_content_item(implicit=implicit)))
     return rewriter.with_content(span.start, span.value, b"".join(written), is_undefined=False)
 
@@ -176,7 +177,7 @@ def _decided(code: Code, option: Option | None, vr: str, source: str) -> Decisio
         return Decision(Verb.CHANGE, source, Change.CLEAN_TEXT)
     if code is Code.C and option is Option.RETAIN_LONGITUDINAL_MODIFIED_DATES:
         if vr == "TM":
-            return Decision(Verb.KEEP, source)
+            return Decision(Verb.CHANGE, source, Change.TIME_OF_DAY)
         return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
     return Decision(Verb.CHANGE, source, Change.DUMMY)
 

@@ -38,6 +38,8 @@ class Change(Enum):
     PATIENT = "pseudonym"
     PATIENT_NAME = "pseudonym of the patient"
     SHIFT_DATE = "day shift"
+    SHIFT_VERSION = "day shift, dummy for the day of a published version"
+    TIME_OF_DAY = "kept if a time of day"
     VALUE = "value"
     HASH = "hash"
     OFFSET = "offset"

@@ -26,6 +26,8 @@ _MIN_PROBE = 2
 # Bytes looked at around a find; finds that are looked at one by one.
 _AROUND_BYTES = 24
 _MAX_FINDS = 48
+# Places that are remembered (PHI), by what stands there.
+_MAX_LOOKED_AT = 2_000
 # More literals are searched for as one pattern.
 _MAX_ONE_BY_ONE = 60
 
@@ -77,6 +79,7 @@ class Detector:
         "_days",
         "_figures",
         "_literals",
+        "_looked_at",
         "_months",
         "_pattern",
         "_probes",
@@ -92,6 +95,7 @@ class Detector:
         wide: Iterable[bytes],
     ) -> None:
         self.check: Callable[[str], bool] = lambda _: True
+        self._looked_at: dict[bytes, bool] = {}
         sure: set[bytes] = set()
         # What is looked for where a literal has been found: a pattern, or its own beginning.
         self._probes: dict[bytes, re.Pattern[bytes] | bytes] = {}
@@ -131,17 +135,16 @@ class Detector:
         """Whether an identifier may be in bytes. False alarms are possible."""
         if self._is_in(data):
             return True
-        return (
-            b"\x1b" in data
-            and _ESCAPE.search(data) is not None
-            and self._is_in(_ESCAPE.sub(b"", data))
-        )
+        if b"\x1b" not in data or _ESCAPE.search(data) is None:
+            return False
+        return self.has_wide(data) or self._is_in(_ESCAPE.sub(b"", data))
 
     def has_wide(self, data: bytes) -> bool:
         """Whether an identifier beyond ASCII is in bytes, in one of the encodings."""
-        if not self._wide or data.isascii():
+        if not self._wide or (data.isascii() and b"\x1b" not in data):
             return False
-        flat = data.translate(None, b"\0").lower()
+        # Between escape sequences, characters beyond ASCII are written in its bytes.
+        flat = without_escapes(data).lower()
         return any(run in flat for run in self._wide)
 
     def _is_in(self, data: bytes) -> bool:
@@ -188,10 +191,20 @@ class Detector:
                 if number > _MAX_FINDS:
                     return True
                 around = reading[max(place - _AROUND_BYTES, 0) : place + 2 * _AROUND_BYTES]
-                text = around.decode("ascii", "replace")
-                if self.check(text) or self.check(apart(text)):
+                if self._is_found_in(around):
                     return True
         return False
+
+    def _is_found_in(self, around: bytes) -> bool:
+        # The objects of a series have the same words in the same places.
+        found = self._looked_at.get(around)
+        if found is None:
+            text = around.decode("ascii", "replace")
+            found = self.check(text) or self.check(apart(text))
+            if len(self._looked_at) >= _MAX_LOOKED_AT:
+                self._looked_at.clear()
+            self._looked_at[around] = found
+        return found
 
     def _has_day(self, data: bytes, letters: bytes) -> bool:
         figures = data.translate(None, _NO_FIGURES)

@@ -62,6 +62,12 @@ def _load() -> dict[int, str]:
 
 
 _VR_BY_TAG = _load()
+# Private creators that pydicom or Table E.3.10-1 knows, and RSNA's Clinical Trial Processor.
+_MAKERS = (
+    frozenset(private_dictionaries)
+    | {"CTP"}
+    | {row["private_creator"] for row in _data("ps3.15-table-e3-10-1.json")["rows"]}
+)
 # Repeating groups (PS3.5 7.6): curves 50xx and overlays 60xx, looked up by their first group.
 _FIRST_CURVE, _LAST_CURVE = 0x5000, 0x50FF
 _FIRST_OVERLAY, _LAST_OVERLAY = 0x6000, 0x60FF
@@ -83,6 +89,10 @@ def is_overlay(tag: int) -> bool:
 def is_curve(tag: int) -> bool:
     """Whether the tag is in a curve group (PS3.3-2004 C.10.2, retired)."""
     return _FIRST_CURVE <= tag >> 16 <= _LAST_CURVE and not tag & 0x10000
+
+
+# PS3.5 7.8.1: the elements that name private blocks.
+_FIRST_CREATOR, _LAST_CREATOR = 0x0010, 0x00FF
 
 
 def is_private(tag: int) -> bool:
@@ -108,6 +118,12 @@ def private_vr_of(creator: str, tag: int) -> str | None:
         return None
     entry = entries.get(f"{tag >> 16:04X}xx{tag & 0xFF:02X}")
     return entry[0].split(" or ", 1)[0] if entry else None
+
+
+def names_a_maker(tag: int, raw: bytes) -> bool:
+    """Whether an element is a private creator that the dictionaries know: nobody's name."""
+    is_creator = bool(tag & 0x10000) and _FIRST_CREATOR <= tag & 0xFFFF <= _LAST_CREATOR
+    return is_creator and raw.decode("ascii", "replace").strip(" \0") in _MAKERS
 
 
 def format_tag(tag: int) -> str:

@@ -38,6 +38,7 @@ Chunk = bytes | memoryview
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
+_MODEL_NAME = 0x00081090
 _PATIENT_ID = 0x00100020
 _STUDY_INSTANCE_UID = 0x0020000D
 _SERIES_INSTANCE_UID = 0x0020000E
@@ -179,6 +180,8 @@ class Deidentifier:
         trace = self._trace
         rewriter = Rewriter(*arguments) if trace is None else TracedRewriter(*arguments, trace)
         rewriter.document = dummies.document(self._elements.ascii(_MIME_TYPE).lower())
+        model = self._elements.value(_MODEL_NAME) or b""
+        rewriter.product = model.strip(b" \0^").lower()
         rewriter.character_set = self._elements.value(_SPECIFIC_CHARACTER_SET) or b""
         return rewriter
 

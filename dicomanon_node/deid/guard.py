@@ -27,7 +27,11 @@ _UID_LIKE = re.compile(rb"[0-9. \\\0]*\Z")
 # Other threads run between two windows.
 _WINDOW_BYTES, _OVERLAP_BYTES = 1 << 16, 1 << 10
 _UID_RUN = re.compile(rb"(?<![0-9])[0-9]++(?:\.[0-9]++)++")
-_WIDE_TEXT = re.compile(rb"(?:[\x20-\x7e]\0){3,}+")
+# UTF-16, in both byte orders.
+_WIDE_TEXTS = (
+    re.compile(rb"(?:[\x20-\x7e]\0){3,}+"),
+    re.compile(rb"(?:\0[\x20-\x7e]){3,}+"),
+)
 # Readable text in what is none; identifiers are not shorter.
 _READABLE = re.compile(rb"[\x20-\x7e\xa0-\xff]{3,}+")
 
@@ -59,7 +63,8 @@ def _is_in_window(raw: bytes, shortest: int, identity: Identity) -> bool:
     if needles.detector.has_wide(raw):
         return True
     is_suspect = needles.detector.may_be_in(raw)
-    for data in (raw, b"\n".join(_WIDE_TEXT.findall(raw)).replace(b"\0", b"")):
+    wide = (b"\n".join(wide.findall(raw)).replace(b"\0", b"") for wide in _WIDE_TEXTS)
+    for data in (raw, *wide):
         if has_uid(data, identity):
             return True
         if not is_suspect:

@@ -54,8 +54,9 @@ def remains(output: bytes, identity: Identity) -> bool:
         return False
     implicit = output[4:6].decode("latin-1") not in dictionary.VRS
     seen = 0
-    for _, vr, value, end in leaves(output, 0, len(output), implicit=implicit):
-        if _is_in_value(vr, output[value:end], identity):
+    for tag, vr, value, end in leaves(output, 0, len(output), implicit=implicit):
+        raw = output[value:end]
+        if not dictionary.names_a_maker(tag, raw) and _is_in_value(vr, raw, identity):
             return True
         seen = end
     return seen < len(output) and _is_in_bytes(output[seen:], identity)

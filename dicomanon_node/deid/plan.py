@@ -54,6 +54,8 @@ AVAILABLE_OPTIONS: frozenset[Option] = frozenset(
 )
 
 _ENCAPSULATED_DOCUMENT_LENGTH = 0x00420015
+# Type 1C in Encapsulated CDA (PS3.3 C.24.2): it may be a dummy, like its document, not absent.
+_HL7_INSTANCE_IDENTIFIER = 0x0040E001
 
 # Groups that do not belong into a data set (PS3.5 7.1, PS3.7 E.1, PS3.10 7.1).
 _FOREIGN_GROUPS = frozenset({0x0000, 0x0002, 0x0004})
@@ -61,6 +63,9 @@ _LENGTH_TO_END = 0x00080001  # retired; as a group length, it counts what is no 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 
 _MODIFIED = Option.RETAIN_LONGITUDINAL_MODIFIED_DATES
+# Context Group Version and Local Version: whoever looks the date of a vocabulary up in
+# PS3.16 and sees it shifted knows the patient's shift.
+_PUBLISHED_DATES = frozenset({0x00080106, 0x00080107})
 
 
 # Elements whose values must be looked at, whatever is done with them.
@@ -263,7 +268,9 @@ class Plan:
         if option is _MODIFIED:
             if vr == "TM" or row.keyword == "TimezoneOffsetFromUTC":
                 # Whole days are shifted: the time of day and its zone stay true.
-                return Decision(Verb.KEEP, source)
+                return Decision(Verb.CHANGE, source, Change.TIME_OF_DAY)
+            if vr == "DT" and row.tag in _PUBLISHED_DATES:
+                return Decision(Verb.CHANGE, source, Change.SHIFT_VERSION)
             if vr in ("DA", "DT"):
                 return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
             return from_code(row, row.basic, vr, source)
@@ -283,7 +290,10 @@ class Plan:
         if vr in IDENTIFYING_VRS:
             return self._floor_identifying(tag, vr)
         if tag in SOURCE_TAGS or tag in IDENTIFYING_TAGS:
-            return Decision(Verb.DROP, "identifies, though the table does not list it")
+            source = "identifies, though the table does not list it"
+            if tag == _HL7_INSTANCE_IDENTIFIER:
+                return Decision(Verb.CHANGE, source, Change.DUMMY)
+            return Decision(Verb.DROP, source)
         if tag in SPEAKING_TAGS:
             return Decision(Verb.CHANGE, "free text", Change.CLEAN_TEXT)
         if tag == _ENCAPSULATED_DOCUMENT_LENGTH:
@@ -330,7 +340,7 @@ class Plan:
             return kept(vr, source)
         if _MODIFIED in self.rules.options:
             if vr == "TM":
-                return Decision(Verb.KEEP, source)
+                return Decision(Verb.CHANGE, source, Change.TIME_OF_DAY)
             return Decision(Verb.CHANGE, source, Change.SHIFT_DATE)
         return Decision(Verb.CHANGE, source, Change.EMPTY)
 

@@ -52,7 +52,8 @@ def rewrite_group(
                 rewriter.note_removed(tag, vr, "nobody's private block")
                 pos = stop
                 continue
-            if rewriter.guard is None or rewriter.guard.is_clean_name(raw):
+            is_clean = rewriter.guard is None or dictionary.names_a_maker(tag, raw)
+            if is_clean or (rewriter.guard is not None and rewriter.guard.is_clean_name(raw)):
                 name = raw.decode("ascii", "replace").strip(" \0")
                 creators[number] = (name, buffer[pos:stop])
             pos = stop

@@ -52,6 +52,7 @@ class Rewriter:
         keeps_dates: A true date is still there.
         shifts_dates: A date has been shifted.
         item_hash: The hash rule that holds inside the sequence being rewritten.
+        product: Manufacturer's Model Name, lower case.
         document: The dummy that replaces an encapsulated document.
         identity: The identifiers found so far (PHI).
         guard: Looks at what is kept, once something has been found to survive.
@@ -75,6 +76,7 @@ class Rewriter:
         "overrides",
         "patient",
         "plan",
+        "product",
         "shifts_dates",
     )
 
@@ -96,6 +98,7 @@ class Rewriter:
         self.shifts_dates = False
         self.item_hash: RuleAction | None = None
         self.document = b""
+        self.product = b""
         self.identity = guarded_by or Identity(plan.constants)
         self.guard = Guard(guarded_by) if guarded_by is not None else None
         self.drops_private = plan.drops_all_private
@@ -289,7 +292,7 @@ class Rewriter:
             return b""
         if decision.verb is not Verb.CHANGE:
             if decision.verb is Verb.KEEP_DATE:
-                self.keeps_dates = self.keeps_dates or after != value
+                self.keeps_dates = self.keeps_dates or bool(raw.strip(b" \0"))
             self.learn(tag, handled_vr, raw, Role.RETAINED)
             if self.guard is None:
                 return None
@@ -355,11 +358,16 @@ class Rewriter:
     def forget_private(self, tag: int, vr: str, value: int, after: int) -> None:
         """Remember whom a private element names that goes, and those in its items."""
         if vr == "PN":
-            self.learn(tag, vr, self.buffer[value:after], Role.SOUGHT)
+            self._learn_private_name(tag, self.buffer[value:after])
         elif vr == "SQ" and _EXPLICIT_NAME in self.buffer[value:after]:
             for inner, inner_vr, start, end in leaves(self.buffer, value, after, implicit=False):
                 if inner_vr == "PN":
-                    self.learn(inner, inner_vr, self.buffer[start:end], Role.SOUGHT)
+                    self._learn_private_name(inner, self.buffer[start:end])
+
+    def _learn_private_name(self, tag: int, raw: bytes) -> None:
+        # Makers sign with the name of the product.
+        if raw.strip(b" \0^").lower() != self.product:
+            self.learn(tag, "PN", raw, Role.SOUGHT)
 
     def forget_items(self, span: structured.Span) -> None:
         """Remember what must not be found any more of a sequence that goes."""

@@ -45,6 +45,12 @@ class Code(StrEnum):
     X_OR_Z_OR_U = "X/Z/U*"
 
 
+_FULL, _MODIFIED = (
+    Option.RETAIN_LONGITUDINAL_FULL_DATES,
+    Option.RETAIN_LONGITUDINAL_MODIFIED_DATES,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Coded:
     basic: Code
@@ -54,10 +60,13 @@ class _Coded:
         """The code that holds under these options, and the option that decided it.
 
         Options come before the profile; of two options that both speak, keeping (K)
-        comes before cleaning (C), as each option is a permission to retain more.
+        comes before cleaning (C), as each option is a permission to retain more. But a
+        true date beside shifted ones gives the shift away, whichever option retains it.
 
         Standard: PS3.15 E.1.1, E.3.
         """
+        if _FULL not in options and _MODIFIED in options and _MODIFIED in self.options:
+            return self.options[_MODIFIED], _MODIFIED
         for wanted in (Code.K, Code.C):
             for option in Option:
                 if option in options and self.options.get(option) is wanted:

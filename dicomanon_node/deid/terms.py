@@ -17,8 +17,8 @@ from dicomanon_node.deid.trade import EPONYMS, TITLES, eponym_heads, trade_words
 
 # Runs of one kind of character. What is written without spaces is searched for elsewhere.
 _TOKEN = re.compile("[^\\W\\d_\u2e80-\U0010ffff]+|\\d+")
-# What may stand between the tokens of one identifier; a backslash parts values.
-_GAP = re.compile(r"(?:[^\w\\]|_){0,3}\Z")
+# What may stand between the tokens of one identifier, be it the end of a value.
+_GAP = re.compile(r"(?:\W|_){0,3}\Z")
 _SURELY_NEAR = 2
 _STEPS_AT_ONCE = 10_000
 _DIGIT_GAP = re.compile(r"[ ._/-]?\Z")

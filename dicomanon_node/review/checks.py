@@ -23,6 +23,11 @@ _PADDING: Final = b" \0"
 _WORD: Final = re.compile(r"[^\W_]+")
 _HEX: Final = re.compile(r"[0-9a-fA-F]+\Z")
 # Ages of 90 years or more (PS3.5 6.2), also without zeros or unit; years as a number.
+# Nothing but a date, or a date and a time of day; nothing but a time of day.
+_PLAIN_DATE: Final = re.compile(
+    r"[12]\d{3}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d[0-5]\d[0-5]\d(?:\.\d{1,6})?)?"
+)
+_PLAIN_TIME: Final = re.compile(r"[01]\d[0-5]\d[0-5]\d(?:\.\d{1,6})?")
 _OLD_AGE: Final = re.compile(r"0*(?:9[0-9]|[1-9][0-9]{2,})[Yy]?\Z")
 _OLD_YEARS: Final = re.compile(r"\+?0*(?:89\.0*[1-9]|9[0-9]|[1-9][0-9]{2,})")
 _UID: Final = re.compile(rb"[0-9]+(?:\.[0-9]+)*\Z")
@@ -147,6 +152,8 @@ def _shift(pair: Pair, decision: Decision, subject: Subject) -> str:
         expected = shifted(old.strip(" \0"), days, is_datetime=pair.old.vr == "DT")
         if new.strip(" \0") == expected:
             continue
+        if not new.strip(" \0") and not _PLAIN_DATE.fullmatch(old.strip(" \0")):
+            continue  # what may be something else than a date goes
         if old.strip(" \0") == new.strip(" \0"):
             return "date is to be shifted and is not"
         return "is not shifted by the patient's days" if expected else "is no date and was left"
@@ -255,6 +262,26 @@ def _cap_years(pair: Pair, _decision: Decision, _subject: Subject) -> str:
     return _capped(pair, _OLD_YEARS, "90")
 
 
+def _shift_version(pair: Pair, decision: Decision, subject: Subject) -> str:
+    if pair.new.value.strip(_PADDING) == dummies.dummy("DT"):
+        return ""
+    return _shift(pair, decision, subject)
+
+
+def _time_of_day(pair: Pair, _decision: Decision, _subject: Subject) -> str:
+    olds, news = (text.split("\\") for text in pair.texts)
+    if len(olds) != len(news):
+        return "has another number of values"
+    for old, new in zip(olds, news, strict=True):
+        if old.strip(" \0") == new.strip(" \0"):
+            continue
+        if new.strip(" \0"):
+            return "is to be kept and differs"
+        if _PLAIN_TIME.fullmatch(old.strip(" \0")):
+            return "is a time of day and was removed"
+    return ""
+
+
 def _capped(pair: Pair, old_age: re.Pattern[str], highest: str) -> str:
     olds, news = (text.split("\\") for text in pair.texts)
     if len(olds) != len(news):
@@ -288,12 +315,14 @@ CHECKS: Final[Mapping[Change | None, Check]] = MappingProxyType(
         Change.PATIENT: _patient_id,
         Change.PATIENT_NAME: _patient_name,
         Change.SHIFT_DATE: _shift,
+        Change.SHIFT_VERSION: _shift_version,
         Change.VALUE: _value,
         Change.HASH: _hash,
         Change.OFFSET: _offset,
         Change.CLEAN_TEXT: _clean_text,
         Change.CLEAN_UNLISTED: _clean_text,
         Change.CAP_AGE: _cap_age,
+        Change.TIME_OF_DAY: _time_of_day,
         Change.CAP_YEARS: _cap_years,
         Change.DUMMY_DOCUMENT: _document,
         Change.DOCUMENT_LENGTH: _anything,

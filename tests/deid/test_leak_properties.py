@@ -70,7 +70,7 @@ NUMBER_SPELLINGS: list[Callable[[str], str]] = [
     lambda number: "000" + number,
     lambda number: f"MRN{number}",
     lambda number: f"{number}-A",
-    *(lambda number, sign=sign: _middle(number, sign) for sign in " -._/"),  # type: ignore[misc]
+    *(lambda number, sign=sign: _middle(number, sign) for sign in " -._/"),
 ]
 DAY_SPELLINGS = [
     *"%Y%m%d %Y-%m-%d %d.%m.%Y %m/%d/%Y %d%b%Y %d-%b-%y %Y%b%d %d.%m.%y %m/%d/%y %y-%m-%d".split(),

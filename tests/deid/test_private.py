@@ -310,3 +310,10 @@ def test_private_sequences_after_the_pixel_data_are_looked_into() -> None:
     items = output.dataset[0x7FE11001].value
     assert [item.SOPInstanceUID for item in items] == [output.dataset.SOPInstanceUID] * 2
     assert _private(deidentify(ds).dataset) == []
+
+
+def test_a_block_whose_creator_is_a_maker_stays_although_somebody_has_that_name() -> None:
+    ds = _with_blocks((0x10, "SIEMENS MR HEADER", {0x0C: ("IS", "1000")}))
+    ds.ReferringPhysicianName = "SIEMENS^HEADER"
+    output = deidentify(ds, plan_of(removes_private=False))
+    assert _private(output.dataset) == [0x00190010, 0x0019100C]

@@ -122,6 +122,8 @@ def test_c_cleans_the_identity_out_of_texts_and_keeps_the_rest(option: str) -> N
     for row, tag in _rows(option, "C"):
         # The comment of an overlay goes with its plane, whose bits may be writing.
         is_text = table.vr_of(row, tag) in _TEXT_VRS and tag >> 24 != _OVERLAYS
+        # A zone has no words.
+        is_text = is_text and row.name != "Timezone Offset From UTC"
         for ds in _outputs(option, texts=True) if is_text else ():
             value = str(ds[tag].value) if tag in ds else ""
             if value != "Kp":
