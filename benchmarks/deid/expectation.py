@@ -42,6 +42,8 @@ CLASS_UIDS = frozenset(
 _OWN = frozenset({0x00120062, 0x00120063, 0x00120064, 0x00280301, 0x00280302, 0x00280303})
 _CHARACTER_SET = 0x00080005
 _TIMEZONE = 0x00080201
+# Context Group Version and Local Version.
+_VERSIONS = frozenset({0x00080106, 0x00080107})
 _PATIENT_ID = 0x00100020
 _CONTENT_SEQUENCE = 0x0040A730
 _DOCUMENT_LENGTH = 0x00420015
@@ -121,6 +123,9 @@ class Expectation:
     @staticmethod
     def _cleaned(codes: dict[str, str], row: Row, node: Node) -> Fate:
         if s.MODIFIED_DATES in codes:
+            if node.tag in _VERSIONS and not node.text[8:].strip("0."):
+                # Published in PS3.16: shifted, it would tell by how much.
+                return Fate.OPEN
             if node.vr in ("DA", "DT"):
                 return Fate.DATE
             is_time = node.vr == "TM" or row.tag == _TIMEZONE
