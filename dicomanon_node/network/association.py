@@ -8,34 +8,35 @@ of P-DATA-TFs go to `transfer`. This module accepts no connection and decides
 neither on peers nor on contexts.
 """
 
-import secrets
 import select
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, NoReturn
 
-from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.fsm import TRANSITION_TABLE
-from pynetdicom.pdu import A_ABORT_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE, P_DATA
+from pynetdicom.pdu_primitives import A_RELEASE, P_DATA
 from pynetdicom.transport import AddressInformation
 
 from dicomanon_node.network import peers
-from dicomanon_node.network.contexts import ContextPolicy
-from dicomanon_node.network.provider import AcceptorSocket, EventDrivenDul, Waker
+from dicomanon_node.network.acceptor import Acceptor
+from dicomanon_node.network.admission import reject_pdu
+from dicomanon_node.network.negotiation import TooManyItemsError
+from dicomanon_node.network.provider import (
+    A_ASSOCIATE_RQ,
+    AcceptorSocket,
+    EventDrivenDul,
+    Waker,
+    abort_pdu,
+    forget_whole,
+)
 from dicomanon_node.network.reception import Reception
-from dicomanon_node.network.registry import Registry
 from dicomanon_node.network.service import (
     AssociationFacts,
-    AssociationObserver,
     Ending,
-    ListenerSettings,
-    StorageService,
 )
 from dicomanon_node.network.transfer import (
+    DEFAULT_PEER_PDU_BYTES,
     INVALID_PDU_PARAMETER_VALUE,
     DataTransfer,
     ProtocolViolationError,
@@ -50,6 +51,7 @@ _SERVICE_USER: Final = 0x00  # abort sources (PS3.8 Table 9-26)
 _SERVICE_PROVIDER: Final = 0x02
 
 _IDLE: Final = "Sta1"
+_AWAITING_REQUEST: Final = "Sta2"
 _DATA_TRANSFER: Final = "Sta6"
 _CLOSING: Final = "Sta13"
 _OVER: Final = (_IDLE, _CLOSING)
@@ -62,25 +64,6 @@ _ENDING_EVENTS: Final = {
     "Evt19": Ending.PROTOCOL_ERROR,
 }
 _USER_EVENTS: Final = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptor:
-    """What all associations of a listener share.
-
-    Attributes:
-        entity: pynetdicom's Application Entity; only its values are used.
-        prepare_socket: Run first thing in the connection's own thread, where it may take
-            its time: socket options; the place for a TLS handshake or a PROXY header.
-    """
-
-    entity: ApplicationEntity
-    settings: ListenerSettings
-    contexts: ContextPolicy
-    service: StorageService
-    observer: AssociationObserver
-    registry: Registry
-    prepare_socket: Callable[[socket.socket], socket.socket]
 
 
 class _AssociationOverError(Exception):
@@ -108,11 +91,11 @@ class AcceptorAssociation(Association):
         self._peer_address = address[0]
         self.requestor.address_info = AddressInformation.from_tuple(address)
         self._waker = Waker()
+        forget_whole(self.dul.state_machine)  # of the one that is not used
+        forget_whole(self.dul)
         self.dul = EventDrivenDul(self, self._waker)
         self.dul.artim_timer.timeout = self._settings.acse_timeout_s
         self._machine = self.dul.state_machine
-        self.acceptor.maximum_length = self._settings.max_pdu_bytes
-        self.acceptor.implementation_version_name = self._settings.implementation_version_name
 
         self._reception = Reception(
             self._settings.max_pdu_bytes,
@@ -209,13 +192,10 @@ class AcceptorAssociation(Association):
 
     def _take_pdu(self, encoded: bytearray) -> None:
         """A PDU other than P-DATA-TF has come: pynetdicom decodes it and acts on it."""
-        try:
-            pdu, event = self.dul._decode_pdu(encoded)  # noqa: SLF001  (pinned minor version)
-        except Exception:  # noqa: BLE001  (decoding what anybody can send raises anything)
-            event = "Evt19"
+        if encoded[0] == A_ASSOCIATE_RQ and self._machine.current_state == _AWAITING_REQUEST:
+            self._take_request(bytes(encoded))
         else:
-            self.dul._recv_pdu.put(pdu)  # noqa: SLF001  (pinned minor version)
-        self._act_on_received(event)
+            self._act_on_received(self.dul.take(encoded))
 
     def _act_on_received(self, event: str) -> None:
         self._act(event)
@@ -265,9 +245,7 @@ class AcceptorAssociation(Association):
 
     def _indicate(self, primitive: object) -> None:
         """What the peer asks of the service user, i.e. of us (PS3.8 7)."""
-        if isinstance(primitive, A_ASSOCIATE):
-            self._negotiate(primitive)
-        elif isinstance(primitive, A_RELEASE):
+        if isinstance(primitive, A_RELEASE):
             self.is_released = True
             self.is_established = False
             self.acse.send_release(is_response=True)
@@ -275,54 +253,58 @@ class AcceptorAssociation(Association):
             self.is_aborted = True
             self.is_established = False
 
-    def _negotiate(self, request: A_ASSOCIATE) -> None:
-        """Accept or reject the association (PS3.8 7.1)."""
-        self.requestor.primitive = request
-        self._facts = AssociationFacts(
-            secrets.token_hex(8),
-            request.calling_ae_title.strip(),
-            request.called_ae_title.strip(),
-            self._peer_address,
-        )
-        rejection = self._judge(request, self._facts)
-        if rejection is None:
-            if self._acceptor.registry.establish():
-                self._is_counted = True
-            else:
-                rejection = peers.DRAINING
-        if rejection is not None:
-            self.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
-            self._is_reported = True
-            self._acceptor.observer.rejected(rejection.code, self._facts)
+    def _take_request(self, encoded: bytes) -> None:
+        """The A-ASSOCIATE-RQ has come: accept or reject it (PS3.8 7.1, AE-6 to AE-8).
+
+        Not by way of the state machine: pynetdicom decodes all of a request before it is
+        known whether its peer may associate, and each time anew.
+        """
+        try:
+            verdict = self._acceptor.admission.consider(encoded, self._peer_address, self._failed)
+        except TooManyItemsError:
+            raise ProtocolViolationError("more items than a request can have") from None
+        except Exception:  # noqa: BLE001  (decoding what anybody can send raises anything)
+            self._act_on_received("Evt19")
             return
-        negotiated = self._acceptor.contexts.negotiate(
-            request.presentation_context_definition_list, request.user_information
-        )
-        self._accepted_cx = negotiated.accepted_items
-        self._rejected_cx = negotiated.rejected_items
-        for item in negotiated.user_information:
-            self.acceptor.add_negotiation_item(item)
+        facts, agreement = verdict.facts, verdict.agreement
+        self._facts = facts
+        if facts is None or agreement is None:
+            self._reject(verdict.rejection or peers.CHECK_FAILED)
+        if not self._acceptor.registry.establish():
+            self._reject(peers.DRAINING)
+        self._is_counted = True
+        # What pynetdicom's services ask for: the contexts, and how long a PDU may be.
+        self._accepted_cx = agreement.accepted_items
+        limit = agreement.peer_max_pdu_bytes
+        self.requestor.maximum_length = DEFAULT_PEER_PDU_BYTES if limit is None else limit
         self._reception.transfer = DataTransfer(
-            negotiated.accepted,
+            agreement.accepted,
             self._acceptor.service,
-            self._facts,
+            facts,
             send=self._socket.transmit,
             relay=self._relay,
             failed=self._failed,
-            peer_max_pdu_bytes=self.requestor.maximum_length,
+            peer_max_pdu_bytes=limit,
         )
-        self.acse.send_accept()
+        self.dul.artim_timer.stop()
+        self._machine.transition(_DATA_TRANSFER)
         self.is_established = True
+        self._socket.transmit(agreement.encoded)
 
-    def _judge(self, request: A_ASSOCIATE, facts: AssociationFacts) -> peers.Rejection | None:
-        """Whether to reject. Here and not in a notification event: those swallow exceptions."""
-        try:
-            if request.application_context_name != peers.APPLICATION_CONTEXT_NAME:
-                return peers.APPLICATION_CONTEXT
-            return peers.judge(facts, self._settings.ae_titles, self._settings.peers)
-        except Exception as error:  # noqa: BLE001  (fails closed)
-            self._failed(error)
-            return peers.CHECK_FAILED
+    def _reject(self, rejection: peers.Rejection) -> NoReturn:
+        """Send A-ASSOCIATE-RJ, and wait for the peer to close."""
+        self._await_close()
+        if self._facts is not None:
+            self._is_reported = True
+            self._acceptor.observer.rejected(rejection.code, self._facts)
+        self._note(Ending.PROTOCOL_ERROR)
+        self._socket.transmit(reject_pdu(rejection))
+        raise _AssociationOverError
+
+    def _await_close(self) -> None:
+        self._machine.transition(_CLOSING)
+        self.dul.artim_timer.timeout = CLOSE_WAIT_S
+        self.dul.artim_timer.start()
 
     def _relay(self, context_id: int, command_set: bytes, dataset: bytes | None) -> None:
         """Give pynetdicom a message that is not a C-STORE-RQ, and let it be served."""
@@ -357,15 +339,10 @@ class AcceptorAssociation(Association):
         if self._machine.current_state in _OVER:
             return
         self._note(how)
-        pdu = A_ABORT_RQ()
-        pdu.source = source
-        pdu.reason_diagnostic = reason
-        self._machine.transition(_CLOSING)
-        self.dul.artim_timer.timeout = CLOSE_WAIT_S
-        self.dul.artim_timer.start()
+        self._await_close()
         self.is_aborted = True
         self.is_established = False
-        self.dul._send(pdu)  # noqa: SLF001  (pinned minor version)
+        self._socket.send(abort_pdu(source, reason))
         self._association_over()
         self._advance()
 
@@ -386,7 +363,7 @@ class AcceptorAssociation(Association):
             self._acceptor.registry.end()
 
     def _close(self) -> None:
-        """Release everything; pynetdicom's objects refer to each other and wait for the GC."""
+        """Release everything."""
         try:
             self._association_over()
             if not self._is_reported:
@@ -398,3 +375,16 @@ class AcceptorAssociation(Association):
             self._waker.close()
             self._acceptor.registry.remove(self)
             self._reception.close()
+            self._take_apart()
+
+    def _take_apart(self) -> None:
+        """Cut the references that go in a circle.
+
+        So an association is freed at once, with all it holds of its peer, and the garbage
+        collector need not run every third association.
+        """
+        dul = self.dul
+        for part in (dul.socket, dul, self._machine, self.acse, self.dimse, self._reception):
+            forget_whole(part)
+        forget_whole(self.requestor)
+        forget_whole(self.acceptor)

@@ -16,10 +16,12 @@ import socket
 from typing import Final
 
 from pynetdicom import _config
-from pynetdicom.ae import ApplicationEntity
 
-from dicomanon_node.network.association import Acceptor, AcceptorAssociation
+from dicomanon_node.network.acceptor import Acceptor, application_entity
+from dicomanon_node.network.admission import Admission
+from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.contexts import ContextPolicy
+from dicomanon_node.network.negotiation import Negotiator
 from dicomanon_node.network.provider import Waker
 from dicomanon_node.network.registry import Registry
 from dicomanon_node.network.service import (
@@ -113,9 +115,9 @@ class Listener:
         self._registry = Registry(settings.max_associations, self._waker.wake)
         self._observer = observer
         self._acceptor = Acceptor(
-            _application_entity(settings),
+            application_entity(settings),
             settings,
-            ContextPolicy(settings.extra_sop_classes),
+            Admission(settings, Negotiator(settings, ContextPolicy(settings.extra_sop_classes))),
             service,
             observer,
             self._registry,
@@ -195,14 +197,3 @@ class Listener:
             association.start()
         except RuntimeError:  # no thread left for it
             association.dismiss(Ending.LIMIT)
-
-
-def _application_entity(settings: ListenerSettings) -> ApplicationEntity:
-    """What pynetdicom's classes ask their Application Entity for."""
-    entity = ApplicationEntity(settings.ae_titles[0])
-    entity.implementation_class_uid = settings.implementation_class_uid
-    entity.implementation_version_name = settings.implementation_version_name
-    entity.maximum_pdu_size = settings.max_pdu_bytes
-    entity.acse_timeout = settings.acse_timeout_s
-    entity.network_timeout = settings.idle_timeout_s
-    return entity

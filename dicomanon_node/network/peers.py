@@ -36,6 +36,7 @@ class Rejection:
 
 CALLED_AE_TITLE: Final = Rejection("called-ae-title", 1, 1, 7)
 CALLING_AE_TITLE: Final = Rejection("peer-not-allowed", 1, 1, 3)
+PROTOCOL_VERSION: Final = Rejection("protocol-version", 1, 2, 2)
 APPLICATION_CONTEXT: Final = Rejection("application-context", 1, 1, 2)
 CHECK_FAILED: Final = Rejection("peer-check-failed", 2, 1, 1)
 DRAINING: Final = Rejection("draining", 2, 3, 1)

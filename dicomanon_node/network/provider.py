@@ -8,9 +8,10 @@ core for a hundred idle associations and cannot hold a descriptor above 1023.
 import contextlib
 import select
 import socket
+import struct
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
@@ -19,6 +20,27 @@ from pynetdicom.transport import AssociationSocket
 
 if TYPE_CHECKING:
     from pynetdicom.pdu_primitives import _PDUPrimitiveType
+
+
+A_ASSOCIATE_RQ: Final = 0x01
+
+_NEVER_EXPECTED: Final = {A_ASSOCIATE_RQ: "Evt6", 0x02: "Evt3", 0x04: "Evt10"}
+"""PDUs with items that end an association, whatever is in them: an A-ASSOCIATE-RQ but the first,
+an A-ASSOCIATE-AC, a P-DATA-TF out of place. Decoding one of 1 MiB would take seconds."""
+
+_BACK_REFERENCES: Final = ("_assoc", "assoc", "dul", "_target", "_take_pdu", "_take_unknown")
+
+
+def abort_pdu(source: int, reason: int) -> bytes:
+    """An A-ABORT (PS3.8 9.3.8)."""
+    return struct.pack(">BxLxxBB", 0x07, 4, source, reason)
+
+
+def forget_whole(part: object) -> None:
+    """Remove from a part of an association what refers to the whole."""
+    if part is not None:
+        for name in _BACK_REFERENCES:
+            vars(part).pop(name, None)
 
 
 class Waker:
@@ -75,6 +97,17 @@ class EventDrivenDul(DULServiceProvider):
         super().__init__(assoc)
         self.artim_timer = MonotonicTimer(None)
         self._waker = waker
+
+    def take(self, encoded: bytearray) -> str:
+        """Take a PDU from the peer; the event it is."""
+        event = _NEVER_EXPECTED.get(encoded[0])
+        if event is None:
+            try:
+                pdu, event = self._decode_pdu(encoded)
+            except Exception:  # noqa: BLE001  (decoding what anybody can send raises anything)
+                return "Evt19"
+            self._recv_pdu.put(pdu)
+        return event
 
     def send_pdu(self, primitive: "_PDUPrimitiveType") -> None:
         """Queue a primitive for the peer, from any thread."""

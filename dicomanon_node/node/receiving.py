@@ -1,5 +1,6 @@
 """What a receiver process does: accept associations until it is told to stop."""
 
+import gc
 import signal
 import socket
 import time
@@ -76,6 +77,9 @@ def receive(
         listening: The socket all receivers share; this process's own copy is closed.
         ready: To be called when associations are accepted.
     """
+    # What there is now stays to the end. Left to the garbage collector, it would be walked
+    # through each time, some 70,000 objects, and all associations stand still for 60 ms.
+    gc.freeze()
     listener = Listener(build.listener_settings(config), service, LoggingObserver())
 
     def stop(_number: int, _frame: object) -> None:

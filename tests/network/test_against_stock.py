@@ -5,6 +5,8 @@ negotiation, responses and release included.
 """
 
 import contextlib
+import struct
+import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import A_ASSOCIATE_AC
 from support_network import (
     CT,
     EXPLICIT,
@@ -161,3 +164,62 @@ def test_stock_pynetdicom_says_and_stores_the_same(
 ) -> None:
     ours = exchange(our_server, steps, last)
     assert ours == exchange(stock_server, steps, last)
+
+
+PROPOSALS: dict[str, bytes] = {
+    "one": associate_rq([(1, CT, [EXPLICIT, IMPLICIT])]),
+    "out of order": associate_rq([(5, MR, [IMPLICIT]), (1, VERIFICATION, [IMPLICIT])]),
+    "some unknown": associate_rq([(3, "1.2.3", [IMPLICIT]), (1, CT, [EXPLICIT])]),
+    "none supported": associate_rq([(1, "1.2.3", [IMPLICIT])]),
+    "no limit": associate_rq(CONTEXTS, max_pdu_bytes=0),
+    "long titles": associate_rq(CONTEXTS, calling="A" * 16),
+    "padded title": associate_rq(CONTEXTS, calling="  RAW"),
+}
+
+
+@pytest.mark.parametrize("request_pdu", PROPOSALS.values(), ids=PROPOSALS.keys())
+def test_stock_pynetdicom_answers_a_proposal_the_same(request_pdu: bytes) -> None:
+    def answered(server: Callable[[], Any]) -> list[object]:
+        answers: list[object] = []
+        with server() as (port, _):
+            for _ in range(2):  # the second is remembered
+                with RawRequestor(port) as peer:
+                    peer.send(request_pdu)
+                    kind, body = peer.pdu()
+                    answer = A_ASSOCIATE_AC()
+                    answer.decode(struct.pack(">BxL", kind, len(body)) + body)
+                    contexts = [
+                        # What a rejected context repeats has no meaning (PS3.8 9.3.3.2).
+                        (c.context_id, c.result, c.transfer_syntax if not c.result else None)
+                        for c in answer.presentation_context
+                    ]
+                    answers.append((body[:68], contexts))
+        return answers
+
+    assert answered(our_server) == answered(stock_server)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 4])
+@pytest.mark.parametrize("first", [b"", associate_rq(CONTEXTS)], ids=["first", "second"])
+def test_a_megabyte_out_of_place_is_aborted_as_stock_does_and_not_decoded(
+    kind: int, first: bytes
+) -> None:
+    items = b"\x40\0\0\x011" * 200_000
+    if kind == 1:
+        items = bytes(68) + items
+    if kind == 4:
+        if first:
+            pytest.skip("in its place")
+        items = b"\0\0\0\x02\x01\0" * 170_000
+
+    def ending(server: Callable[[], Any], items: bytes) -> object:
+        with server() as (port, _), RawRequestor(port) as peer:
+            if first:
+                peer.associate(first)
+            peer.send(struct.pack(">BxL", kind, len(items)) + items)
+            return peer.pdu()
+
+    start = time.process_time()
+    ours = ending(our_server, items)
+    assert time.process_time() - start < 0.3
+    assert ours == ending(stock_server, items[:600])

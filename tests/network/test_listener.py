@@ -1,6 +1,7 @@
 """Accepting, sharing the socket, limits, draining and stopping."""
 
 import contextlib
+import gc
 import os
 import resource
 import socket
@@ -14,11 +15,13 @@ import pytest
 from support_network import (
     ABORT_TYPE,
     CT,
+    RELEASE_RQ,
     RJ_TYPE,
     SETTINGS,
     MemoryService,
     RawRequestor,
     Recorder,
+    abort_rq,
     associate_rq,
     message,
     p_data,
@@ -29,6 +32,7 @@ from support_network import (
 )
 
 from dicomanon_node.network import association
+from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.listener import Listener, bind, prepare_socket
 from dicomanon_node.network.service import Ending
 
@@ -358,3 +362,24 @@ def test_a_socket_that_cannot_be_prepared_is_a_lost_connection() -> None:
             assert peer.is_closed()
         wait_until(lambda: observer.strangers)
         assert observer.strangers == [(Ending.LOST, "127.0.0.1")]
+
+
+def test_an_association_that_has_ended_is_freed_without_the_garbage_collector() -> None:
+    def alive() -> int:
+        return sum(isinstance(found, AcceptorAssociation) for found in gc.get_objects())
+
+    gc.collect()
+    before = alive()
+    gc.disable()
+    try:
+        with running_node() as node:
+            for ending in (RELEASE_RQ, abort_rq(), b""):
+                with RawRequestor(node.port) as peer:
+                    peer.associate()
+                    peer.send(ending)
+            with RawRequestor(node.port) as peer:
+                peer.send(associate_rq(called="ANOTHER"))
+                assert peer.pdu()[0] == RJ_TYPE
+            wait_until(lambda: alive() == before)
+    finally:
+        gc.enable()
