@@ -1,9 +1,13 @@
 """`deidentify`: files and folders through the same engine, without a network."""
 
+import itertools
+import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +25,35 @@ from dicomanon_node.cli.common import (
 )
 from dicomanon_node.cli.files import Found, UnusableError, walk
 from dicomanon_node.cli.progress import Progress
-from dicomanon_node.node import process
-from dicomanon_node.node.batch import Batch
+from dicomanon_node.node import crew, process
+from dicomanon_node.node.batch import Batch, Entries, Taken
+from dicomanon_node.node.crew import Crew
+from dicomanon_node.ops import logs
 from dicomanon_node.review.crosswalk import Crosswalk, UnwrittenError
 
 _DONE: Final = "done"
 _REFUSED: Final = "refused"
 _FAILED: Final = "failed"
 _SKIPPED: Final = "skipped"
+
+_FEW: Final = 24
+_FEW_BYTES: Final = 32 << 20
+"""Of so few files, worker processes would take longer to start than they save."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What became of a file.
+
+    Attributes:
+        verdict: One of the four words.
+        why: If it was not de-identified.
+        taken: If it came so far.
+    """
+
+    verdict: str
+    why: str = ""
+    taken: Taken | None = None
 
 
 @click.command()
@@ -54,12 +79,19 @@ _SKIPPED: Final = "skipped"
     help="Also write which new UID and Patient ID stands for which old one, as CSV. This"
     " re-identifies: DIR must lie apart from the output.",
 )
+@click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Processes to use.  [default: one for each core]",
+)
 @config_options
 @reports_config_errors("Nothing was done:")
 def deidentify(
     inputs: tuple[Path, ...],
     output: Path,
     crosswalk_dir: Path | None,
+    jobs: int | None,
     config_dir: Path,
     overrides: tuple[str, ...],
 ) -> None:
@@ -79,6 +111,7 @@ def deidentify(
         _refuse_given_away(crosswalk_dir, output)
     process.forbid_core_dumps()
     keep_quiet()
+    logs.configure(stream=None, level="error")  # not even made: a tenth of the work on an object
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: sys.exit(128 + got))
     counts: Counter[str] = Counter()
@@ -86,12 +119,13 @@ def deidentify(
         crosswalk = None
         if crosswalk_dir is not None:
             crosswalk = stack.enter_context(closing(Crosswalk(crosswalk_dir)))
-        batch = Batch(config, output, crosswalk)
+        batch = Batch(config, output, crosswalk, crew.WINDOW)
         try:
             with batch:
                 if batch.has_new_key:
                     _tell_key(config.node.secrets.key_file)
-                _run(batch, inputs, output, counts)
+                run = _Run(batch, inputs, output, counts)
+                run.go(jobs or len(os.sched_getaffinity(0)))
         except KeyboardInterrupt:
             click.echo(f"Interrupted: {_summary(counts, batch)} so far", err=True)
             sys.exit(EXIT_INTERRUPTED)
@@ -105,29 +139,86 @@ def deidentify(
     sys.exit(0 if is_complete else EXIT_NOT_ALL)
 
 
-def _run(batch: Batch, inputs: tuple[Path, ...], output: Path, counts: Counter[str]) -> None:
-    with Progress(
-        "De-identifying", lambda: sum(1 for _ in walk(inputs, excluding=output))
-    ) as progress:
-        for found in walk(inputs, excluding=output):
-            verdict, why = _one(batch, found)
-            counts[verdict] += 1
-            if why:
-                progress.tell(f"{verdict:<8} {printable(str(found.path))}: {why}")
-            progress.step()
+class _Run:
+    """The files of one call, in the order they are found."""
+
+    def __init__(
+        self, batch: Batch, inputs: tuple[Path, ...], output: Path, counts: Counter[str]
+    ) -> None:
+        self._batch = batch
+        self._inputs = inputs
+        self._output = output
+        self._counts = counts
+        self._progress = Progress("De-identifying", lambda: sum(1 for _ in self._walk()))
+
+    def go(self, jobs: int) -> None:
+        """Do them all.
+
+        Args:
+            jobs: In so many processes at most.
+        """
+        files = self._walk()
+        first = list(itertools.islice(files, _FEW))
+        with self._progress:
+            if jobs == 1 or _are_few(first):
+                for found in itertools.chain(first, files):
+                    self._told(found, self._one(found, self._noted))
+            else:
+                with Crew(self._one, _lost, self._noted, jobs) as workers:
+                    self._share(workers, itertools.chain(first, files))
+
+    def _share(self, workers: Crew[Found, _Result], files: Iterator[Found]) -> None:
+        try:
+            with closing(workers.run(files)) as answers:
+                for found, result in answers:
+                    self._told(found, result)
+        except BaseException:
+            # What was under way is whole or not there at all; it is told before the end.
+            for found, result in workers.end():
+                self._told(found, result)
+            raise
+
+    def _walk(self) -> Iterator[Found]:
+        return walk(self._inputs, excluding=self._output)
+
+    def _one(self, found: Found, note: crew.Note) -> _Result:
+        """De-identify a file; in a worker, if there are any."""
+        try:
+            taken = self._batch.take(found.open(), note)
+        except UnusableError as error:
+            return _Result(_FAILED if error.is_dicom else _SKIPPED, str(error))
+        except OSError as error:
+            return _Result(_FAILED, f"cannot be read: {error.strerror}")
+        outcome = taken.outcome
+        if outcome.status == 0:
+            return _Result(_DONE, "", taken)
+        return _Result(_REFUSED, f"{outcome.comment} ({outcome.status:04X}H)")
+
+    def _noted(self, entries: object) -> None:
+        if isinstance(entries, Entries):
+            self._batch.note(entries)
+
+    def _told(self, found: Found, result: _Result) -> None:
+        """Take note of what became of a file."""
+        self._counts[result.verdict] += 1
+        if result.taken is not None:
+            self._batch.told(result.taken)
+        if result.why:
+            self._progress.tell(f"{result.verdict:<8} {printable(str(found.path))}: {result.why}")
+        self._progress.step()
 
 
-def _one(batch: Batch, found: Found) -> tuple[str, str]:
-    """What became of a file, and why if it was not de-identified."""
-    try:
-        outcome = batch.deidentify(found.open())
-    except UnusableError as error:
-        return _FAILED if error.is_dicom else _SKIPPED, str(error)
-    except OSError as error:
-        return _FAILED, f"cannot be read: {error.strerror}"
-    if outcome.status == 0:
-        return _DONE, ""
-    return _REFUSED, f"{outcome.comment} ({outcome.status:04X}H)"
+def _are_few(first: Sequence[Found]) -> bool:
+    if len(first) == _FEW:
+        return False
+    size = sum(found.path.stat().st_size for found in first if found.path.is_file())
+    return len(first) < 2 or size < _FEW_BYTES  # noqa: PLR2004  (one file is one process's)
+
+
+def _lost(_found: Found, exit_code: int) -> _Result:
+    how = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    hint = "; is there enough memory?" if exit_code == -signal.SIGKILL else ""
+    return _Result(_FAILED, f"the process that worked on it has died ({how}){hint}")
 
 
 def _refuse_own_output(inputs: tuple[Path, ...], output: Path) -> None:

@@ -6,6 +6,7 @@ pydicom warns of values: whoever uses this has `library_logs` installed.
 import dataclasses
 import os
 import re
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,16 @@ from typing import Final
 from pydicom.filereader import read_partial
 
 from dicomanon_node.errors import NodeError
+from dicomanon_node.network.contexts import IMPLICIT_VR_LITTLE_ENDIAN
 from dicomanon_node.network.part10 import DicomFile, Part10Error
 
-_SOP_INSTANCE_UID: Final = 0x00080018  # after SOP Class UID, and both among the first
+_SOP_CLASS_UID: Final = 0x00080016
+_SOP_INSTANCE_UID: Final = 0x00080018  # both among the first
+_FIRST_BYTES: Final = 1024
+_ELEMENT: Final = struct.Struct("<HH2sH")  # group, element, VR, length (PS3.5 Table 7.1-2)
+_LONG: Final = struct.Struct("<L")
+_SHORT_VRS: Final = frozenset((b"CS", b"DA", b"DT", b"LO", b"SH", b"TM", b"UI", b"UL", b"US"))
+_NOT_LITTLE_ENDIAN: Final = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _MAX_UID_CHARACTERS: Final = 64  # PS3.5 9.1
 
@@ -126,20 +134,55 @@ def _leads_into(entry: os.DirEntry[str], folder: Path) -> bool:
 def _as_the_data_set_says(file: DicomFile) -> DicomFile:
     # Files are met whose File Meta Information names another object than they hold. A
     # C-STORE names what is in the data set (PS3.4 B.2.3).
-    try:
-        with file.path.open("rb") as source:
-            dataset = read_partial(source, lambda tag, _vr, _length: tag > _SOP_INSTANCE_UID)
-            sop_class_uid = str(dataset.get("SOPClassUID") or "")
-            sop_instance_uid = str(dataset.get("SOPInstanceUID") or "")
-    except OSError:
-        raise
-    except Exception:  # noqa: BLE001  (pydicom raises anything; whoever takes the object judges it)
-        return file
+    with file.path.open("rb", buffering=0) as source:
+        source.seek(file.dataset_offset)
+        found = _uids(source.read(_FIRST_BYTES), file.transfer_syntax_uid)
+    if found is None:
+        found = _uids_by_pydicom(file)
+    sop_class_uid, sop_instance_uid = found
     return dataclasses.replace(
         file,
         sop_class_uid=sop_class_uid if _is_uid(sop_class_uid) else file.sop_class_uid,
         sop_instance_uid=sop_instance_uid if _is_uid(sop_instance_uid) else file.sop_instance_uid,
     )
+
+
+def _uids(head: bytes, transfer_syntax_uid: str) -> tuple[str, str] | None:
+    """SOP Class and Instance UID from the first bytes of a data set; None: look closer.
+
+    For what nearly every file looks like; a fifth of the work on an object otherwise.
+    """
+    if transfer_syntax_uid in _NOT_LITTLE_ENDIAN:
+        return None
+    is_implicit = transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
+    found = {_SOP_CLASS_UID: "", _SOP_INSTANCE_UID: ""}
+    position = 0
+    while position + _ELEMENT.size <= len(head):
+        group, element, vr, length = _ELEMENT.unpack_from(head, position)
+        tag = group << 16 | element
+        if tag > _SOP_INSTANCE_UID:
+            return found[_SOP_CLASS_UID], found[_SOP_INSTANCE_UID]
+        if is_implicit:
+            length = _LONG.unpack_from(head, position + 4)[0]
+        elif vr not in _SHORT_VRS:
+            return None
+        position += _ELEMENT.size
+        if tag in found:
+            value = head[position : position + length].rstrip(b"\0 ")
+            found[tag] = value.decode("ascii", "replace")
+        position += length
+    return None
+
+
+def _uids_by_pydicom(file: DicomFile) -> tuple[str, str]:
+    try:
+        with file.path.open("rb") as source:
+            dataset = read_partial(source, lambda tag, _vr, _length: tag > _SOP_INSTANCE_UID)
+            return str(dataset.get("SOPClassUID") or ""), str(dataset.get("SOPInstanceUID") or "")
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001  (pydicom raises anything; whoever takes the object judges it)
+        return "", ""
 
 
 def _is_uid(text: str) -> bool:

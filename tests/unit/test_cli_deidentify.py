@@ -1,5 +1,7 @@
 """`deidentify`, as it is called from a shell."""
 
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,10 +18,14 @@ from support_node import (
     cli,
     environment,
     files_below,
+    invoke,
     on_a_terminal,
     wait_until,
     write_config,
 )
+
+from dicomanon_node.node import process as process_module
+from dicomanon_node.ops import logs
 
 
 @pytest.fixture
@@ -176,6 +182,118 @@ def test_interrupted_it_leaves_whole_objects_and_nothing_else(
     interrupted = files_below(out)
     assert cli("deidentify", "in", "--output", "out", cwd=site).returncode == 0
     assert interrupted.items() <= files_below(out).items()
+
+
+def many(site: Path, count: int, payload: int = 0) -> None:
+    """Add files to the input, more than one process gets."""
+    for copy in range(count):
+        dataset = dcmread(SMALL[-2])
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"2.25.{copy}")
+        if payload:
+            dataset.add_new(0x00290010, "LO", "NOBODY")
+            dataset.add_new(0x00291001, "OB", bytes(payload))
+        dataset.save_as(site / "in" / f"{copy:03}.dcm")
+
+
+def test_so_many_processes_so_the_same_files_and_words(site: Path) -> None:
+    many(site, 40)
+    for copy in range(6):  # one name, several contents: the first of the input has it
+        dataset = dcmread(SMALL[-2])
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID("2.25.7")
+        dataset.Rows = copy + 2
+        dataset.save_as(site / "in" / f"v{copy}.dcm")
+    (site / "in" / "cut.dcm").write_bytes(SMALL[0].read_bytes()[:1000])
+    (site / "in" / "notes.txt").write_text("no DICOM", encoding="utf-8")
+    cli("deidentify", SMALL[0], "--output", "first", cwd=site)  # makes the key
+    said = {}
+    for jobs in ("1", "2", "5"):
+        done = cli("deidentify", "in", "--output", f"out{jobs}", "--jobs", jobs, cwd=site)
+        said[jobs] = (done.returncode, done.stdout, done.stderr, files_below(site / f"out{jobs}"))
+        assert hidden(site / f"out{jobs}") == []
+    assert said["1"] == said["2"] == said["5"]
+    assert said["1"][1].endswith("1 refused, 0 failed, 1 skipped\n")
+
+
+def test_a_crosswalk_of_several_processes_is_that_of_one(site: Path) -> None:
+    many(site, 40)
+    cli("deidentify", SMALL[0], "--output", "first", cwd=site)
+    for jobs in ("1", "3"):
+        arguments = ("--output", f"out{jobs}", "--crosswalk", f"cw{jobs}", "--jobs", jobs)
+        assert cli("deidentify", "in", *arguments, cwd=site).returncode == 0
+    assert files_below(site / "cw1") == files_below(site / "cw3")
+
+
+def children(process: "subprocess.Popen[str]") -> list[int]:
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def begun(site: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "dicomanon_node", "deidentify", "in"),
+            *("--output", "out", "--jobs", "2"),
+        ],
+        cwd=site,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out = site / "out"
+    wait_until(lambda: out.exists() and any(out.rglob("*.dcm")))
+    return process
+
+
+def test_a_worker_that_is_killed_is_told_by_its_file_and_the_rest_goes_on(site: Path) -> None:
+    many(site, 200, payload=100_000)
+    process = begun(site)
+    os.kill(children(process)[0], signal.SIGKILL)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    [line] = errors.splitlines()[2:]
+    assert line.startswith("failed   in/")
+    assert line.endswith("has died (signal 9); is there enough memory?")
+    total = len(list((site / "in").iterdir()))
+    assert output == f"{total - 1} de-identified, 0 refused, 1 failed, 0 skipped\n"
+    assert hidden(site / "out") == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(site: Path) -> None:
+    many(site, 200, payload=100_000)
+    process = begun(site)
+    workers = children(process)
+    process.kill()
+    process.communicate(timeout=30)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    assert len(list((site / "out").glob(".dicomanon-*"))) == 1
+    assert cli("deidentify", "in", "--output", "out", cwd=site).returncode == 0
+    assert hidden(site / "out") == []
+
+
+def test_ctrl_c_on_a_terminal_ends_all_processes_and_tells_what_was_done(site: Path) -> None:
+    many(site, 300, payload=100_000)
+    arguments = ("deidentify", "in", "--output", "out", "--jobs", "2")
+    shown = on_a_terminal(*arguments, cwd=site, until="De-identifying")
+    assert "Interrupted: " in shown
+    assert "Traceback" not in shown
+    assert hidden(site / "out") == []
+    told = re.search(r"Interrupted: (\d+) de-identified|Interrupted: (Nothing) found", shown)
+    assert told is not None
+    assert int(told[1] or 0) == len(files_below(site / "out"))
+
+
+def test_few_files_start_no_process(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise AssertionError
+
+    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(os, "sync", lambda: None)
+    monkeypatch.setattr(process_module, "forbid_core_dumps", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    done = invoke("deidentify", "in", "--output", "out", "--jobs", "8", cwd=site)
+    logs.configure(strict=True)
+    assert done.returncode == 0
 
 
 def test_the_progress_bar_is_on_terminals_only(site: Path) -> None:
