@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help serve test check bench-deid format lint types layers lock clean
+.PHONY: help serve test check bench bench-deid format lint types layers lock clean
 
 help:
 	@echo "make serve   set up what is needed and run the node with config/"
 	@echo "make test    set up what is needed and run all tests"
 	@echo "make check   the gate: format, lint, types, layers, tests"
+	@echo "make bench   measure the node beside its peers and the disk (ARGS=--quick)"
 	@echo "make bench-deid  plant identities in vendor files and score what comes out"
 	@echo "make format  format the code"
 	@echo "make lock    lock the requirements anew"
@@ -38,6 +39,9 @@ test: $(VENV)/dev.stamp
 check: $(VENV)/dev.stamp
 	@$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory lint types layers test
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python -m benchmarks.throughput $(ARGS)
 
 bench-deid: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.deid
