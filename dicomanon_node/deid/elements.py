@@ -109,6 +109,8 @@ def is_implicit_content(vr: str, *, implicit: bool) -> bool:
 
 # Nesting beyond which a look for identifiers ends; the object is refused long before.
 _MAX_LOOKED_INTO = 64
+# Of what has been walked already, by whatever limit.
+_MAX_NESTING = 1_000
 
 
 class SequenceEnd:
@@ -221,6 +223,29 @@ def leaves(
         if pos > end:
             return
         yield tag, known, value, pos
+
+
+def top_level(buffer: Buffer, *, implicit: bool) -> Iterator[tuple[int, int, int]]:
+    """Yield (tag, offset of the header, offset after the value) of top-level elements.
+
+    Raises:
+        Refused: The bytes are no data set.
+    """
+    read = header_reader(implicit=implicit)
+    pos, end = 0, len(buffer)
+    while pos < end:
+        tag, vr, value, length = read(buffer, pos, end)
+        if not vr:
+            raise Refused(Reason.UNPARSABLE, tag)
+        stop = value + length
+        if length == UNDEFINED_LENGTH:
+            inner_implicit = is_implicit_content(vr, implicit=implicit)
+            scan = SequenceEnd(value, implicit=inner_implicit, max_depth=_MAX_NESTING)
+            if not scan.advance(buffer, end):
+                raise Refused(Reason.TRUNCATED, tag)
+            stop = scan.pos
+        yield tag, pos, stop
+        pos = stop
 
 
 def _end_of(buffer: Buffer, value: int, end: int) -> int:

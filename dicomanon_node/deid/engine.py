@@ -26,11 +26,12 @@ from dicomanon_node.deid.encrypted import (
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.numeric import NUMERIC_VRS
 from dicomanon_node.deid.patient import Patient
-from dicomanon_node.deid.plan import CHECKED, KEPT, Plan
+from dicomanon_node.deid.plan import Plan
 from dicomanon_node.deid.rewrite import Rewriter
 from dicomanon_node.deid.rules import BurnedIn
 from dicomanon_node.deid.trace import Outcome, Trace
 from dicomanon_node.deid.traced import TracedRewriter
+from dicomanon_node.deid.writing import MANDATORY_UIDS, Writing
 from dicomanon_node.errors import Reason, Refused
 
 Chunk = bytes | memoryview
@@ -41,22 +42,8 @@ _SOP_INSTANCE_UID = 0x00080018
 _MODEL_NAME = 0x00081090
 _PATIENT_ID = 0x00100020
 _STUDY_INSTANCE_UID = 0x0020000D
-_SERIES_INSTANCE_UID = 0x0020000E
 _BURNED_IN_ANNOTATION = 0x00280301
 _MIME_TYPE = 0x00420012
-_MANDATORY_UIDS = (_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID)
-
-# What an output file may be named by; all of them de-identified values.
-NAMING_TAGS = {
-    _SOP_CLASS_UID: "SOPClassUID",
-    _SOP_INSTANCE_UID: "SOPInstanceUID",
-    0x00080060: "Modality",
-    _PATIENT_ID: "PatientID",
-    _STUDY_INSTANCE_UID: "StudyInstanceUID",
-    _SERIES_INSTANCE_UID: "SeriesInstanceUID",
-    0x00200011: "SeriesNumber",
-    0x00200013: "InstanceNumber",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +96,7 @@ class Deidentifier:
         Raises:
             Refused: MISSING_UID, BURNED_IN, ACTION_FAILED, LEAK_FOUND or what the walk finds.
         """
-        for tag in _MANDATORY_UIDS:
+        for tag in MANDATORY_UIDS:
             if not self._elements.ascii(tag):
                 raise Refused(Reason.MISSING_UID, tag)
         if self._has_burned_in and self._plan.rules.burned_in is BurnedIn.REFUSE:
@@ -119,7 +106,9 @@ class Deidentifier:
         written, names = self._rewrite()
         identity = self._rewriter.identity
         if self._plan.is_guarded and self._is_found(leaks.survives, written, identity):
+            suspects = self._suspects(written, identity)
             self._rewriter = self._make_rewriter(self._elements, identity)
+            self._rewriter.suspects = suspects
             if self._trace is not None:
                 self._trace.restart()
             written, names = self._rewrite()
@@ -153,7 +142,7 @@ class Deidentifier:
         # Always guarded: the whole identity is known by now.
         identity = self._rewriter.identity if self._plan.is_guarded else None
         rewriter = self._make_rewriter(trailing, identity)
-        written = _Writing(rewriter, trailing, {}).written()
+        written = Writing(rewriter, trailing, {}).written()
         if identity is not None and leaks.remains(written, identity):
             raise Refused(Reason.LEAK_FOUND)
         return [written]
@@ -163,6 +152,12 @@ class Deidentifier:
     ) -> bool:
         texts = self._rewriter.blob_texts
         return search(written, identity) or (bool(texts) and search(b"\n".join(texts), identity))
+
+    def _suspects(self, written: bytes, identity: Identity) -> frozenset[int] | None:
+        # What is compressed is found by its fields, which do not tell where they are.
+        if self._rewriter.blob_texts or self._trace is not None:
+            return None
+        return leaks.suspects(written, identity, implicit=self._elements.implicit)
 
     @property
     def _has_burned_in(self) -> bool:
@@ -216,7 +211,7 @@ class Deidentifier:
         if self._plan.rules.encrypts_for is not None:
             # Takes the place of somebody else's, and is made when all is over.
             insertions[ENCRYPTED_ATTRIBUTES_SEQUENCE] = b""
-        writing = _Writing(rewriter, elements, insertions)
+        writing = Writing(rewriter, elements, insertions)
         # Only after all the rest it is known what happened to the dates.
         insertions[labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED] = labels.temporal_element(
             elements.ascii(labels.LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED),
@@ -306,119 +301,3 @@ class Deidentifier:
         if new is None:
             return self._elements.buffer[value:end]
         return new[value - start : len(new) - (8 if is_undefined else 0)]
-
-
-# Private names and sequences are looked into for whom they name, also where all goes.
-_NAMING_VRS = ("PN", "SQ")
-# Above every tag.
-_NO_TAG = 1 << 32
-
-
-class _Writing:
-    # The top level as it is written: runs of kept elements are slices of the input;
-    # insertions replace what has their tag.
-
-    def __init__(
-        self, rewriter: Rewriter, elements: Elements, insertions: Mapping[int, bytes]
-    ) -> None:
-        self._rewriter = rewriter
-        self._elements = elements
-        self._insertions = insertions
-        self._replaced: dict[int, bytes] = dict(insertions)
-        # A number stands for the insertion with that tag.
-        self._parts: list[bytes | int] = []
-        # Where the original's elements that were removed or replaced begin and end.
-        self.changes: list[tuple[int, int]] = []
-        self._shortcuts = rewriter.shortcuts(nested=False, implicit=elements.implicit)
-        self._rewrite()
-
-    def _rewrite(self) -> None:  # noqa: C901, PLR0912, PLR0915  (one loop, kept flat for speed)
-        rewriter, parts, changes = self._rewriter, self._parts, self.changes
-        buffer, implicit = self._elements.buffer, self._elements.implicit
-        shortcuts = self._shortcuts
-        drops_private = rewriter.drops_private
-        checked = rewriter.plan.checked
-        wanted = sorted(self._insertions, reverse=True)
-        next_tag = wanted.pop() if wanted else _NO_TAG
-        run = skip_until = 0
-        # Bytes behind the last row are no element that anybody has judged.
-        size = self._elements.rows[-1][5] if self._elements.rows else 0
-        for tag, vr, start, value, end, stop in self._elements.rows:
-            if start < skip_until:
-                continue  # a private group is rewritten as one
-            while tag >= next_tag:
-                if run < start:
-                    parts.append(buffer[run:start])
-                    run = start
-                parts.append(next_tag)
-                next_tag = wanted.pop() if wanted else _NO_TAG
-            new = shortcuts.get((tag, vr)) if stop == end else None
-            after = stop
-            if new is KEPT or (new and value == end):
-                continue
-            if new is CHECKED:
-                if buffer[value:end] in checked:
-                    continue
-                new = None
-            if new is None:
-                if tag & 0x10000 and drops_private:
-                    new = b""
-                    if vr in _NAMING_VRS:
-                        rewriter.forget_private(tag, vr, value, stop)
-                elif tag in self._insertions:
-                    new = b""
-                else:
-                    new, skip_until = rewriter.element(
-                        tag, vr, start, value, stop if stop == end else None, size, implicit, 0
-                    )
-                    if new is None:
-                        continue
-                    after = skip_until
-                    if tag in NAMING_TAGS:
-                        self._replaced[tag] = new
-            changes.append((start, after))
-            if run < start:
-                parts.append(buffer[run:start])
-            if new:
-                parts.append(new)
-            run = after
-        if run < size:
-            parts.append(buffer[run:size])
-        while next_tag != _NO_TAG:
-            parts.append(next_tag)
-            next_tag = wanted.pop() if wanted else _NO_TAG
-        rewriter.count(len(self._elements.rows))
-
-    def written(self) -> bytes:
-        """All of it."""
-        insertions = self._insertions
-        return b"".join(
-            [part if isinstance(part, bytes) else insertions[part] for part in self._parts]
-        )
-
-    def names(self) -> dict[str, str]:
-        """What was written of the attributes that name an object.
-
-        Raises:
-            Refused: ACTION_FAILED if a mandatory UID is not among them.
-        """
-        names = {}
-        for tag, keyword in NAMING_TAGS.items():
-            name = self._name(tag)
-            if not name and tag in _MANDATORY_UIDS:
-                raise Refused(Reason.ACTION_FAILED, tag)
-            names[keyword] = name
-        return names
-
-    def _name(self, tag: int) -> str:
-        elements = self._elements
-        new = self._replaced.get(tag)
-        if new is None:
-            row = elements.row(tag)
-            new = self._shortcuts.get((tag, row[1]), KEPT) if row else b""
-        if new is KEPT or new is CHECKED:
-            return elements.ascii(tag)
-        if not new:
-            return ""
-        _, _, value, _ = header_reader(implicit=elements.implicit)(new, 0, len(new))
-        return new[value:].decode("ascii", "replace").strip(" \0")

@@ -11,19 +11,21 @@ What counts as an identifier, and when a word of the trade does, is said in `nee
 
 from dicomanon_node.deid import dictionary
 from dicomanon_node.deid.cleaning import cleaned, is_hidden_in, spans_in
-from dicomanon_node.deid.detector import without_escapes
-from dicomanon_node.deid.elements import leaves
+from dicomanon_node.deid.detector import Detector, without_escapes
+from dicomanon_node.deid.elements import leaves, top_level
 from dicomanon_node.deid.generic import Generic, has_generic
 from dicomanon_node.deid.guard import Guard, has_uid, is_figure, is_in_binary, windows
 from dicomanon_node.deid.identity import Identity
 
-__all__ = ["Generic", "Guard", "cleaned", "has_generic", "remains", "survives"]
+__all__ = ["Generic", "Guard", "cleaned", "has_generic", "remains", "survives", "suspects"]
 
 # The first characters of a UID name its root, and few roots are in an object.
 _ROOT_BYTES = 10
 _MAX_ROOTS = 8
 # In bytes that could not be read as elements a shorter word may be there by chance.
 _MIN_IN_BYTES = 6
+# With more elements that hold identifiers, all are looked at.
+_MAX_SUSPECTS = 64
 
 
 def survives(output: bytes, identity: Identity) -> bool:
@@ -42,6 +44,36 @@ def survives(output: bytes, identity: Identity) -> bool:
     return False
 
 
+def suspects(output: bytes, identity: Identity, *, implicit: bool) -> frozenset[int] | None:
+    """In which top-level elements an identifier may be, found by halving.
+
+    Args:
+        output: An encoded data set in which one `survives`.
+        identity: The identifiers.
+        implicit: Its encoding.
+
+    Returns:
+        Their tags, and the groups of those that are private; None if they are too many to be
+        told one by one.
+    """
+    spans = list(top_level(output, implicit=implicit))
+    found: set[int] = set()
+    halves = [(0, len(spans))]
+    while halves:
+        first, last = halves.pop()
+        if first == last or not survives(output[spans[first][1] : spans[last - 1][2]], identity):
+            continue
+        if last - first == 1:
+            tag = spans[first][0]
+            found.add(tag >> 16 if tag & 0x10000 else tag)
+            if len(found) > _MAX_SUSPECTS:
+                return None
+            continue
+        middle = (first + last) // 2
+        halves += [(first, middle), (middle, last)]
+    return frozenset(found)
+
+
 def remains(output: bytes, identity: Identity) -> bool:
     """Whether an identifier is in an encoded data set that a `Guard` has looked at.
 
@@ -50,16 +82,31 @@ def remains(output: bytes, identity: Identity) -> bool:
     alarms.
     """
     detector = identity.needles().detector
-    if not any(detector.may_be_in(window) for window in windows(output)):
+    if not _may_be_in(output, detector):
         return False
     implicit = output[4:6].decode("latin-1") not in dictionary.VRS
-    seen = 0
-    for tag, vr, value, end in leaves(output, 0, len(output), implicit=implicit):
+    values = list(leaves(output, 0, len(output), implicit=implicit))
+    halves = [(0, len(values))]
+    while halves:
+        first, last = halves.pop()
+        # A value is reached from the end of the one before: headers in between count.
+        start = values[first - 1][3] if first else 0
+        if first == last or not _may_be_in(output[start : values[last - 1][3]], detector):
+            continue
+        if last - first > 1:
+            middle = (first + last) // 2
+            halves += [(first, middle), (middle, last)]
+            continue
+        tag, vr, value, end = values[first]
         raw = output[value:end]
         if not dictionary.names_a_maker(tag, raw) and _is_in_value(vr, raw, identity):
             return True
-        seen = end
+    seen = values[-1][3] if values else 0
     return seen < len(output) and _is_in_bytes(output[seen:], identity)
+
+
+def _may_be_in(output: bytes, detector: Detector) -> bool:
+    return any(detector.may_be_in(window) for window in windows(output))
 
 
 def _is_in_value(vr: str, raw: bytes, identity: Identity) -> bool:

@@ -56,6 +56,7 @@ class Rewriter:
         document: The dummy that replaces an encapsulated document.
         identity: The identifiers found so far (PHI).
         guard: Looks at what is kept, once something has been found to survive.
+        suspects: Top-level tags, and groups where private, that the guard is to look at; None: all.
         drops_private: Private elements are dropped without a look.
         blob_texts: Fields of makers' blobs as they were written (PHI, if the guard is needed).
         overrides: Decisions that come before the plan's, in the item being rewritten.
@@ -78,6 +79,7 @@ class Rewriter:
         "plan",
         "product",
         "shifts_dates",
+        "suspects",
     )
 
     def __init__(
@@ -101,6 +103,7 @@ class Rewriter:
         self.product = b""
         self.identity = guarded_by or Identity(plan.constants)
         self.guard = Guard(guarded_by) if guarded_by is not None else None
+        self.suspects: frozenset[int] | None = None
         self.drops_private = plan.drops_all_private
         self.blob_texts: list[bytes] = []
         self.overrides: content.Overrides | None = None
