@@ -164,6 +164,10 @@ class DicomDestination(Section):
     """Seconds to wait for the C-STORE response."""
     max_pdu_bytes: PduBytes = _DEFAULT_PDU_BYTES
     """Largest PDU to send, bytes; the destination's own limit holds as well."""
+    associations: Annotated[int, Field(ge=1, le=16)] = 4
+    """Associations at a time while its queue is long and it is slow; otherwise there is one."""
+    operations_window: Annotated[int, Field(ge=1, le=64)] = 8
+    """Unanswered C-STOREs on one association, if it grants that; 1 does not ask for it."""
 
 
 class FolderDestination(Section):

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from dicomanon_node.config.model import Destination, DicomDestination
+from dicomanon_node.delivery.backlog import Observe
 from dicomanon_node.delivery.dicom import DicomTransport
 from dicomanon_node.delivery.folder import FolderTransport
-from dicomanon_node.delivery.lane import Lane, Observe
+from dicomanon_node.delivery.lane import Lane
 from dicomanon_node.delivery.queue import QueueDirectory
 from dicomanon_node.delivery.transport import Transport
 
@@ -55,12 +56,7 @@ class Courier:
         rng: random.Random | None = None,
     ) -> None:
         self._lanes = {
-            destination.name: Lane(
-                transport_for(destination, calling_aet),
-                QueueDirectory(spool, destination.name),
-                observe,
-                rng=rng,
-            )
+            destination.name: _lane(destination, spool, observe, calling_aet, rng)
             for destination in destinations
         }
 
@@ -106,6 +102,22 @@ def transport_for(destination: Destination, calling_aet: str) -> Transport:
     if isinstance(destination, DicomDestination):
         return DicomTransport(destination, destination.calling_ae_title or calling_aet)
     return FolderTransport(destination)
+
+
+def _lane(
+    destination: Destination,
+    spool: Path,
+    observe: Observe,
+    calling_aet: str,
+    rng: random.Random | None,
+) -> Lane:
+    transport = transport_for(destination, calling_aet)
+    queue = QueueDirectory(spool, destination.name)
+    if isinstance(transport, DicomTransport) and isinstance(destination, DicomDestination):
+        associations = destination.associations
+        another = transport.another
+        return Lane(transport, queue, observe, another=another, associations=associations, rng=rng)
+    return Lane(transport, queue, observe, rng=rng)
 
 
 def _join(threads: Sequence[threading.Thread], timeout_s: float) -> None:

@@ -1,5 +1,9 @@
 """Destination kind "dicom": C-STORE to a Storage SCP over one association, re-used.
 
+Several C-STOREs may be on their way if the peer has granted an Asynchronous Operations
+Window. Asking for one is what some peers break on, instead of leaving it out of their
+answer: an association that is lost before its first C-STORE-RSP is the last to ask.
+
 Instances go out in the transfer syntax they have. What a status means is said here
 and nowhere else in this package.
 """
@@ -8,9 +12,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from dicomanon_node.config.model import DicomDestination
-from dicomanon_node.delivery.transport import LostError
+from dicomanon_node.delivery.transport import Answer, LostError
 from dicomanon_node.errors import DeferredError, RejectedError, Status
-from dicomanon_node.network.failures import AssociationError, NotSendableError
+from dicomanon_node.network.failures import (
+    AssociationError,
+    AssociationRejectedError,
+    ConnectionFailedError,
+    NotSendableError,
+    PeerTimeoutError,
+)
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import MAX_CONTEXTS, Context, contexts_for
 from dicomanon_node.network.requestor import Requestor
@@ -30,6 +40,13 @@ _REASONS: Final = {
     0x0124: "not-authorised",
 }
 
+# Reasons for having no association that have nothing to do with what was proposed.
+_TELL_NOTHING_OF_THE_WINDOW: Final = (
+    ConnectionFailedError,
+    AssociationRejectedError,
+    PeerTimeoutError,
+)
+
 
 class DicomTransport:
     """One Storage SCP. Used by one thread, but for `interrupt`.
@@ -42,7 +59,20 @@ class DicomTransport:
     def __init__(self, settings: DicomDestination, calling_aet: str) -> None:
         self._settings = settings
         self._calling_aet = calling_aet
+        self._window = settings.operations_window
+        self._is_answered = False
         self._requestor: Requestor | None = None
+
+    def another(self) -> "DicomTransport":
+        """One more way to the same destination, that knows what this one has learnt."""
+        transport = DicomTransport(self._settings, self._calling_aet)
+        transport._window = self._window
+        return transport
+
+    @property
+    def window(self) -> int:
+        """How many C-STOREs may be on their way: as granted, 1 unless the peer said more."""
+        return self._requestor.window if self._requestor else 1
 
     def prepare(self, instances: Sequence[DicomFile]) -> None:
         """Associate with a context for each SOP class and transfer syntax, at most 128.
@@ -71,33 +101,50 @@ class DicomTransport:
             association_timeout_s=self._settings.acse_timeout_s,
             response_timeout_s=self._settings.response_timeout_s,
             max_pdu_bytes=self._settings.max_pdu_bytes,
+            operations_window=self._window,
         )
+        self._is_answered = False
         try:
             self._requestor.associate()
         except AssociationError as error:
+            if not isinstance(error, _TELL_NOTHING_OF_THE_WINDOW):
+                self._window = 1
             raise DeferredError(error.code) from None
 
-    def deliver(self, instance: DicomFile) -> int:
-        """C-STORE it.
-
-        Returns:
-            0000H, or a warning (Bxxx): the destination has taken it in both cases.
+    def send(self, instance: DicomFile) -> None:
+        """Send the C-STORE-RQ and the data set.
 
         Raises:
-            RejectedError: Any other status but A7xx, or it cannot be sent: see `NotSendableError`.
-            LostError: The association ended before the response.
-            DeferredError: A7xx, out of resources.
+            RejectedError: It cannot be sent: see `NotSendableError`.
+            LostError: The association has ended.
             OSError: The file cannot be read.
         """
         if self._requestor is None:
             raise DeferredError("no-association")
         try:
-            response = self._requestor.store(instance)
+            self._requestor.send(instance)
         except NotSendableError as error:
             raise RejectedError(error.code) from None
         except AssociationError as error:
-            raise LostError(error.code) from None
-        return judge_status(response.status)
+            raise self._lost(error) from None
+
+    def answer(self) -> Answer:
+        """Wait for the next C-STORE-RSP; 0000H and warnings (Bxxx) mean that it is taken.
+
+        Raises:
+            LostError: The association ended before it.
+        """
+        if self._requestor is None:
+            raise LostError("no-association")
+        try:
+            instance, response = self._requestor.receive()
+        except AssociationError as error:
+            raise self._lost(error) from None
+        self._is_answered = True
+        try:
+            return Answer(instance, judge_status(response.status))
+        except (DeferredError, RejectedError) as error:
+            return Answer(instance, response.status, error)
 
     def close(self) -> None:
         """Release the association, if there is one."""
@@ -110,6 +157,11 @@ class DicomTransport:
         requestor = self._requestor
         if requestor is not None:
             requestor.interrupt()
+
+    def _lost(self, error: AssociationError) -> LostError:
+        if not self._is_answered:
+            self._window = 1
+        return LostError(error.code)
 
 
 def judge_status(status: int) -> int:

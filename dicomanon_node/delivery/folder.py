@@ -9,6 +9,7 @@ One node writes there; it neither reads nor deletes what others put beside.
 import errno
 import os
 import socket
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2s
@@ -17,6 +18,7 @@ from typing import BinaryIO, Final
 
 from dicomanon_node.config.model import FolderDestination
 from dicomanon_node.delivery.files import place, sync_directory, sync_file
+from dicomanon_node.delivery.transport import Answer
 from dicomanon_node.errors import DeferredError
 from dicomanon_node.network.part10 import DicomFile
 
@@ -37,9 +39,15 @@ class FolderTransport:
     def __init__(self, settings: FolderDestination) -> None:
         self._directory = settings.path
         self._is_interrupted = False
+        self._copied: deque[DicomFile] = deque()
         # The same at every attempt, so that the next one overwrites what a killed one left;
         # another for each machine, in case two of them share the directory.
         self._part = f".{blake2s(socket.gethostname().encode(), digest_size=4).hexdigest()}.part"
+
+    @property
+    def window(self) -> int:
+        """One: what is copied is there."""
+        return 1
 
     def prepare(self, instances: Sequence[DicomFile]) -> None:  # noqa: ARG002  (Transport)
         """See that the directory is there.
@@ -50,7 +58,7 @@ class FolderTransport:
         if not self._directory.is_dir():
             raise DeferredError("folder-missing")
 
-    def deliver(self, instance: DicomFile) -> None:
+    def send(self, instance: DicomFile) -> None:
         """Copy it, durably.
 
         Raises:
@@ -66,6 +74,11 @@ class FolderTransport:
             except OSError as error:
                 code = "folder-full" if error.errno in _FULL else "folder-unavailable"
                 raise DeferredError(code) from None
+        self._copied.append(instance)
+
+    def answer(self) -> Answer:
+        """It was taken when `send` returned."""
+        return Answer(self._copied.popleft())
 
     def close(self) -> None:
         """Nothing is open."""

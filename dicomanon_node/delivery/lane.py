@@ -1,47 +1,46 @@
-"""The loop of one destination: scan, deliver, unlink; back off when it does not go.
+"""The loop of one destination: scan, deliver, wait; more associations while it pays.
 
-`Lane.turn` is one step, takes no longer than a batch and sleeps nowhere. An entry
-is unlinked after the destination's answer and at no other moment. What the lane
-knows besides the directories (attempts, back-off) may be lost at any time.
+`Lane.turn` is one step, takes no longer than a batch and sleeps nowhere. Usually
+there is one association. While the queue is long and the destination slow there may be
+extra ones, a thread each, that take from the same backlog and end when it is short. A
+destination that does not let them in is content with one; an extra one that breaks
+stops no other.
 """
 
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
+from dicomanon_node.delivery.backlog import Backlog, Observe
 from dicomanon_node.delivery.backoff import Backoff
-from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
-from dicomanon_node.delivery.suspicion import Suspicion, Verdict
-from dicomanon_node.delivery.transport import LostError, Transport
-from dicomanon_node.errors import DeferredError, RejectedError
-from dicomanon_node.network.part10 import DicomFile, Part10Error
+from dicomanon_node.delivery.carrier import Carrier
+from dicomanon_node.delivery.queue import QueueDirectory
+from dicomanon_node.delivery.transport import Transport
+from dicomanon_node.errors import DeferredError
 
 POLL_S: Final = 0.25
-"""How long an entry may lie in an idle queue unnoticed."""
+"""How long an entry may lie in an idle queue unnoticed, if nobody calls `wake`."""
 
 IDLE_S: Final = 5.0
 """How long an association is kept for the next entry. Peers give up idle ones after 30 s and
 more, so it is always us who end it."""
 
-BATCH: Final = 64
-"""Entries an association is negotiated for; below 128, so they never need more contexts."""
+EXTRA_FROM: Final = 64
+"""Entries in the queue for each association there is before another one is opened: they take
+longer than an association takes to be negotiated."""
 
-SCAN_LIMIT: Final = 16_384
-"""Entries kept in memory of a queue that may have millions."""
+EXTRA_PACE_S: Final = 0.005
+"""Seconds an instance from which extra associations are worth it. A destination that answers
+sooner keeps one thread busy; more of them would only share its core."""
 
+_PACE_WEIGHT: Final = 0.1  # of the latest instance in the average
 
-class Observe(Protocol):
-    """Told what happens. Called from the lanes' threads; must not raise.
-
-    Events and facts are those declared as `delivery.*` and `destination.*` in `ops.events`.
-    """
-
-    def __call__(self, event: str, **facts: object) -> None:
-        """Take note of an event."""
+BUSY_S: Final = 1.0
+"""How long until the first association is tried again while extra ones work: a destination that
+serves one at a time makes the others wait."""
 
 
 class Lane:
@@ -51,6 +50,8 @@ class Lane:
         transport: The way to the destination.
         queue: Its queue.
         observe: Told what happens.
+        another: Makes one more way to the same destination.
+        associations: How many there may be at a time.
         clock: Seconds that never go back.
         now: Time of day, for reason files.
         rng: Source of jitter; seeded in tests.
@@ -62,24 +63,26 @@ class Lane:
         queue: QueueDirectory,
         observe: Observe,
         *,
+        another: Callable[[], Transport] | None = None,
+        associations: int = 1,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
-        self._transport = transport
-        self._queue = queue
-        self._observe = observe
+        rng = rng or random.Random()  # noqa: S311  (jitter, not a secret)
         self._clock = clock
-        self._now = now
-        self._rng = rng or random.Random()  # noqa: S311  (jitter, not a secret)
-        self._backoff = Backoff(self._rng)
-        self._suspicion = Suspicion(self._rng)
-        self._pending: deque[Entry] = deque()
-        self._waiting = 0
-        self._down_since: float | None = None
-        self._last_use = 0.0
-        self._wakeup = threading.Event()
+        self._backlog = Backlog(queue, observe, clock=clock, now=now, rng=rng)
         self._is_stopping = False
+        self._first = Carrier(transport, self._backlog, self._stops, tell_progress=self._progressed)
+        self._another = another
+        self._extra_limit = associations - 1 if another else 0
+        self._extra_backoff = Backoff(rng)
+        self._extras: dict[threading.Thread, Carrier] = {}
+        self._extras_lock = threading.Lock()
+        self._last_use = 0.0
+        self._pace_s = 0.0
+        self._last_answer = 0.0
+        self._wakeup = threading.Event()
 
     def run(self) -> None:
         """Deliver until `stop`; then release what is open."""
@@ -88,20 +91,27 @@ class Lane:
             if wait_s > 0:
                 self._wakeup.wait(wait_s)
                 self._wakeup.clear()
-        self._transport.close()
+        # First: a destination that serves one at a time lets the others in, and out, only then.
+        self._first.close()
+        for thread in self._extra_threads():
+            thread.join()
 
     def wake(self) -> None:
         """There may be a new entry. From any thread."""
         self._wakeup.set()
 
     def stop(self) -> None:
-        """End after the instance that is under way. From any thread."""
+        """End after the instances that are under way. From any thread."""
         self._is_stopping = True
         self._wakeup.set()
 
     def interrupt(self) -> None:
         """End now: what is under way fails and stays in the queue. From any thread."""
-        self._transport.interrupt()
+        self._first.interrupt()
+        with self._extras_lock:
+            carriers = list(self._extras.values())
+        for carrier in carriers:
+            carrier.interrupt()
 
     def turn(self) -> float:
         """Do what can be done now, at most a batch.
@@ -112,200 +122,101 @@ class Lane:
         try:
             return self._turn()
         except OSError as error:
-            self._destination_failed("spool-unavailable", error)
+            self._fault("spool-unavailable", error)
         except Exception as error:  # noqa: BLE001  a lane that dies is a destination forgotten
-            self._destination_failed("internal", error)
+            self._fault("internal", error)
         return 0.0
 
     def _turn(self) -> float:
-        now = self._clock()
-        wait_s = self._backoff.remaining_s(now)
+        wait_s = self._backlog.backoff_s()
         if wait_s > 0:
+            self._first.close()
             return wait_s
-        if not self._pending:
-            self._scan(now)
-        batch = self._next_batch()
-        if not batch:
-            return self._idle(now)
+        batch = self._backlog.batch()
+        if not batch.instances:
+            return self._idle()
+        self._last_answer = self._clock()
         try:
-            self._transport.prepare([instance for _, instance in batch])
-            while batch and not self._is_stopping:
-                if not self._attempt(*batch.popleft()):
-                    break
+            self._first.carry(batch)
         except DeferredError as error:
-            self._destination_failed(error.code)
-        finally:
-            self._pending.extendleft(entry for entry, _ in reversed(batch))
+            if self._extra_threads():
+                return BUSY_S
+            self._backlog.destination_failed(error.code)
+        self._last_use = self._clock()
         return 0.0
 
-    def _scan(self, now: float) -> None:
-        """Look what there is: first what was never held back, oldest first."""
-        self._suspicion.forget_unless(self._queue.is_waiting)
-        entries, self._waiting = self._queue.waiting(SCAN_LIMIT, self._suspicion.held(now))
-        entries.sort(key=lambda entry: self._suspicion.is_held(entry.name))
-        self._pending.extend(entries)
+    def _idle(self) -> float:
+        if self._clock() - self._last_use >= IDLE_S:
+            self._first.close()
+        return self._backlog.shortest_hold_s(POLL_S)
 
-    def _next_batch(self) -> deque[tuple[Entry, DicomFile]]:
-        if self._suspicion.is_on_destination and self._pending:
-            # Perhaps it is not: the oldest may all be of a kind that it cannot take.
-            self._pending.rotate(-self._rng.randrange(len(self._pending)))
-        batch: deque[tuple[Entry, DicomFile]] = deque()
-        while self._pending and len(batch) < BATCH:
-            entry = self._pending.popleft()
-            instance = self._open(entry)
-            if instance is not None:
-                batch.append((entry, instance))
-        return batch
+    def _fault(self, reason: str, error: Exception) -> None:
+        self._first.close()
+        self._backlog.destination_failed(reason, error)
 
-    def _open(self, entry: Entry) -> DicomFile | None:
-        try:
-            return DicomFile.open(entry.path)
-        except FileNotFoundError:
-            self._gone(entry)
-        except Part10Error as error:
-            self._fail(entry, None, error.code)
-        except OSError:
-            self._defer(entry, None, "unreadable")
-        return None
+    def _stops(self) -> bool:
+        return self._is_stopping
 
-    def _attempt(self, entry: Entry, instance: DicomFile) -> bool:
-        """Try to deliver one entry. Returns whether the next may follow at once."""
-        started = self._clock()
-        try:
-            status = self._transport.deliver(instance)
-        except RejectedError as error:
-            self._fail(entry, instance, error.code, error.status)
-            if error.status is not None:  # else it was not even sent
-                self._answered()
-            return True
-        except LostError as error:
-            self._lost(entry, instance, error.code)
-        except DeferredError as error:
-            self._defer(entry, instance, error.code, error.status)
-            self._destination_failed(error.code)
-        except FileNotFoundError:
-            self._gone(entry)
-        except OSError:
-            self._defer(entry, instance, "unreadable")
-        except Exception as error:  # noqa: BLE001  one instance must not stop the others
-            self._lost(entry, instance, "internal", error)
-        else:
-            attempt = self._suspicion.attempts(entry.name) + 1
-            self._queue.done(entry)
-            self._gone(entry)
-            self._tell(
-                "delivery.sent",
-                **_facts_of(instance),
-                bytes=instance.dataset_bytes,
-                ms=(self._clock() - started) * 1000,
-                status=status,
-                attempt=attempt,
-            )
-            self._answered()
-            return True
-        return False
-
-    def _answered(self) -> None:
-        """The destination does its work."""
-        self._suspicion.answered()
-        self._last_use = self._clock()
-        self._backoff.succeed()
-        if self._down_since is not None:
-            seconds = self._last_use - self._down_since
-            self._down_since = None
-            self._tell("destination.up", seconds=seconds)
-
-    def _lost(
-        self, entry: Entry, instance: DicomFile, reason: str, error: Exception | None = None
-    ) -> None:
-        verdict = self._suspicion.lost(entry.name)
-        if verdict is Verdict.POISON:
-            self._fail(entry, instance, "breaks-association")
-            return
-        self._defer(entry, instance, reason, error=error)
-        if verdict is Verdict.DESTINATION:
-            self._destination_failed(reason)
-
-    def _defer(
-        self,
-        entry: Entry,
-        instance: DicomFile | None,
-        reason: str,
-        status: int | None = None,
-        error: Exception | None = None,
-    ) -> None:
-        """The entry stays; others go first until its time has come."""
-        retry_s = self._suspicion.hold(entry.name, self._clock())
-        self._tell(
-            "delivery.deferred",
-            sop_instance_uid=instance.sop_instance_uid if instance else None,
-            reason=reason,
-            status=status,
-            attempt=self._suspicion.attempts(entry.name),
-            retry_s=retry_s,
-            error=error,
-        )
-
-    def _fail(
-        self,
-        entry: Entry,
-        instance: DicomFile | None,
-        reason: str,
-        status: int | None = None,
-    ) -> None:
-        attempt = self._suspicion.attempts(entry.name) + 1
-        try:
-            self._queue.fail(entry, Failure(reason, status, attempt, self._now()))
-        except FileNotFoundError:
-            self._gone(entry)
-            return
-        except OSError:  # no room for the reason, say; deliveries make room
-            self._defer(entry, instance, "spool-unavailable", status)
-            return
-        self._gone(entry)
-        self._tell(
-            "delivery.failed",
-            **(_facts_of(instance) if instance else {}),
-            reason=reason,
-            status=status,
-            attempt=attempt,
-        )
-
-    def _gone(self, entry: Entry) -> None:
-        """It is not in the queue any more, whoever took it out."""
-        self._waiting -= 1
-        self._suspicion.forget(entry.name)
-
-    def _destination_failed(self, reason: str, error: Exception | None = None) -> None:
+    def _progressed(self) -> None:
+        """The first association has got an answer: perhaps another one would help."""
         now = self._clock()
-        retry_s = self._backoff.fail(now)
-        if self._down_since is None:
-            self._down_since = now
-        self._transport.close()
-        self._tell(
-            "destination.down",
-            reason=reason,
-            error=error,
-            retry_s=retry_s,
-            attempt=self._backoff.failures,
-        )
+        self._pace_s += (now - self._last_answer - self._pace_s) * _PACE_WEIGHT
+        self._last_answer = now
+        if (
+            self._extra_limit
+            and self._pace_s >= EXTRA_PACE_S
+            and len(self._backlog) >= EXTRA_FROM
+            and self._another is not None
+        ):
+            self._call(self._another)
 
-    def _idle(self, now: float) -> float:
-        if now - self._last_use >= IDLE_S:
-            self._transport.close()
-        return min([POLL_S, *self._suspicion.held(now).values()])
+    def _call(self, another: Callable[[], Transport]) -> None:
+        """Open one more association if the queue is long enough for it."""
+        with self._extras_lock:
+            count = len(self._extras)
+            if (
+                count >= self._extra_limit
+                or len(self._backlog) < EXTRA_FROM * (count + 1)
+                or self._extra_backoff.remaining_s(self._clock()) > 0
+            ):
+                return
+            carrier = Carrier(another(), self._backlog, self._stops, is_extra=True)
+            thread = threading.Thread(target=self._run_extra, args=(carrier,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # as many threads as the system allows: one does the work
+                self._extra_backoff.fail(self._clock())
+            else:
+                self._extras[thread] = carrier
 
-    def _tell(self, event: str, **facts: object) -> None:
-        known = {name: value for name, value in facts.items() if value is not None}
-        self._observe(
-            event, destination=self._queue.destination, waiting=max(0, self._waiting), **known
-        )
+    def _run_extra(self, carrier: Carrier) -> None:
+        """Carry until the queue is short, or until the association breaks."""
+        is_fine = False
+        try:
+            is_fine = self._carry_extra(carrier)
+            carrier.close()
+        except DeferredError:
+            is_fine = False  # the destination does not want another one: try much later
+        except Exception as error:  # noqa: BLE001  the destination must not be forgotten
+            self._backlog.destination_failed("internal", error)
+        finally:
+            with self._extras_lock:
+                del self._extras[threading.current_thread()]
+                if is_fine:
+                    self._extra_backoff.succeed()
+                else:
+                    self._extra_backoff.fail(self._clock())
+            self._wakeup.set()
 
+    def _carry_extra(self, carrier: Carrier) -> bool:
+        while not self._is_stopping:
+            batch = self._backlog.batch(is_extra=True)
+            if not batch.instances:
+                return True
+            if not carrier.carry(batch):
+                return False
+        return True
 
-def _facts_of(instance: DicomFile) -> dict[str, object]:
-    """What may be told of an instance: its UIDs are those of the de-identified object."""
-    return {
-        "sop_instance_uid": instance.sop_instance_uid,
-        "sop_class": instance.sop_class_uid,
-        "transfer_syntax": instance.transfer_syntax_uid,
-    }
+    def _extra_threads(self) -> list[threading.Thread]:
+        with self._extras_lock:
+            return list(self._extras)

@@ -7,6 +7,7 @@ nothing that this node writes looks like that. A wrong (0002,0000) File Meta
 Information Group Length is common in old archives and is not believed.
 """
 
+import os
 import re
 import struct
 from dataclasses import dataclass
@@ -86,17 +87,19 @@ class DicomFile:
 
         Standard: PS3.10 7.1.
         """
-        with path.open("rb", buffering=0) as file:
-            size = file.seek(0, 2)
-            file.seek(0)
-            head = file.read(_FIRST_READ_BYTES)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+            head = os.pread(descriptor, _FIRST_READ_BYTES, 0)
             try:
                 values, offset = _parse(head)
             except Part10Error as error:
                 if error.code != "file-meta-truncated" or len(head) == size:
                     raise
-                head += file.read(MAX_FILE_META_BYTES - len(head))
+                head += os.pread(descriptor, MAX_FILE_META_BYTES - len(head), len(head))
                 values, offset = _parse(head)
+        finally:
+            os.close(descriptor)
         if offset >= size:
             raise Part10Error("no-dataset")
         return cls(

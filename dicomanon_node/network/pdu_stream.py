@@ -32,6 +32,7 @@ class PduStream:
     def __init__(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = connection
+        self._timeout_s: float | None = None
         self._received = bytearray()
 
     @classmethod
@@ -68,7 +69,7 @@ class PduStream:
             ConnectionLostError: The peer is gone.
             PeerTimeoutError: It took not one byte for that long.
         """
-        self._socket.settimeout(timeout_s)
+        self._set_timeout(timeout_s)
         try:
             sent = self._socket.sendmsg(buffers)
             first = 0
@@ -101,6 +102,8 @@ class PduStream:
             ProtocolError: It is longer than anything we expect.
         """
         deadline = time.monotonic() + timeout_s
+        if not self._received:  # mostly a PDU comes whole, in the time there is for it
+            self._receive_some(timeout_s)
         self._fill(_HEADER.size, deadline)
         kind, length = _HEADER.unpack_from(self._received)
         if length > MAX_RECEIVED_PDU_BYTES:
@@ -115,7 +118,7 @@ class PduStream:
         """Whether `receive` would not have to wait: a PDU begins, or the connection ended."""
         if self._received:
             return True
-        self._socket.setblocking(False)
+        self._set_timeout(0.0)
         try:
             self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -138,21 +141,30 @@ class PduStream:
     def _fill(self, count: int, deadline: float) -> None:
         """Receive until that many bytes are there."""
         while len(self._received) < count:
-            remaining_s = deadline - time.monotonic()
-            if remaining_s <= 0:
-                raise PeerTimeoutError
-            try:
-                # A peer with Nagle's algorithm on (DCMTK as shipped) holds back the rest of
-                # its response until we acknowledge the beginning, which Linux delays by 40 ms
-                # unless told not to. The kernel forgets it, so it is said before each receive.
-                if _QUICKACK is not None:
-                    self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-                self._socket.settimeout(remaining_s)
-                received = self._socket.recv(_RECEIVE_BYTES)
-            except TimeoutError:
-                raise PeerTimeoutError from None
-            except OSError:
-                raise ConnectionLostError from None
-            if not received:
-                raise ConnectionLostError
-            self._received += received
+            self._receive_some(deadline - time.monotonic())
+
+    def _receive_some(self, timeout_s: float) -> None:
+        """Receive what there is, or wait for it."""
+        if timeout_s <= 0:
+            raise PeerTimeoutError
+        try:
+            # A peer with Nagle's algorithm on (DCMTK as shipped) holds back the rest of its
+            # response until we acknowledge the beginning, which Linux delays by 40 ms unless
+            # told not to. The kernel forgets it, so it is said before each receive.
+            if _QUICKACK is not None:
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+            self._set_timeout(timeout_s)
+            received = self._socket.recv(_RECEIVE_BYTES)
+        except TimeoutError:
+            raise PeerTimeoutError from None
+        except OSError:
+            raise ConnectionLostError from None
+        if not received:
+            raise ConnectionLostError
+        self._received += received
+
+    def _set_timeout(self, timeout_s: float) -> None:
+        """Change the socket's time-out if it is another one: that is a system call."""
+        if timeout_s != self._timeout_s:
+            self._socket.settimeout(timeout_s)
+            self._timeout_s = timeout_s

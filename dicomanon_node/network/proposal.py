@@ -11,6 +11,7 @@ from typing import Final
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
+    AsynchronousOperationsWindowNegotiation,
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
@@ -68,6 +69,7 @@ class Agreement:
 
     Attributes:
         max_pdu_bytes: The peer's Maximum Length Received; 0 is unlimited.
+        operations_window: Operations that we may have outstanding; 1 unless the peer said more.
         accepted: Context IDs by SOP class and transfer syntax.
         refused: Why not, by SOP class and transfer syntax.
     """
@@ -75,6 +77,7 @@ class Agreement:
     max_pdu_bytes: int
     accepted: dict[tuple[str, str], int] = field(default_factory=dict)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    operations_window: int = 1
 
     def context_id(self, sop_class_uid: str, transfer_syntax_uid: str) -> int:
         """The context to send such an instance in.
@@ -99,13 +102,21 @@ class Agreement:
         raise ContextNotAcceptedError("sop-class-not-accepted")
 
 
-def encode_request(calling_aet: str, called_aet: str, contexts: Sequence[Context]) -> bytes:
+def encode_request(
+    calling_aet: str,
+    called_aet: str,
+    contexts: Sequence[Context],
+    *,
+    operations_window: int = 1,
+) -> bytes:
     """The A-ASSOCIATE-RQ (PS3.8 9.3.2).
 
     Args:
         calling_aet: Our AE title.
         called_aet: The peer's AE title.
         contexts: 1 to `MAX_CONTEXTS`; the first gets ID 1, the next 3, and so on.
+        operations_window: Operations that we would have outstanding. 1 is what holds without
+            negotiation (PS3.7 D.3.3.3), so nothing is said then.
 
     Raises:
         ValueError: An AE title is not one, or there are too few or too many contexts.
@@ -123,6 +134,11 @@ def encode_request(calling_aet: str, called_aet: str, contexts: Sequence[Context
     version_name = ImplementationVersionNameNotification()
     version_name.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     request.user_information = [maximum_length, class_uid, version_name]
+    if operations_window > 1:
+        asynchronous = AsynchronousOperationsWindowNegotiation()
+        asynchronous.maximum_number_operations_invoked = operations_window
+        asynchronous.maximum_number_operations_performed = 1
+        request.user_information.append(asynchronous)
     for index, context in enumerate(contexts):
         proposed = build_context(context.sop_class_uid, list(context.transfer_syntax_uids))
         proposed.context_id = _context_id(index)
@@ -130,11 +146,14 @@ def encode_request(calling_aet: str, called_aet: str, contexts: Sequence[Context
     return A_ASSOCIATE_RQ(request).encode()
 
 
-def decode_accept(pdu: bytes, contexts: Sequence[Context]) -> Agreement:
+def decode_accept(
+    pdu: bytes, contexts: Sequence[Context], *, operations_window: int = 1
+) -> Agreement:
     """Read the A-ASSOCIATE-AC that answers these contexts (PS3.8 9.3.3).
 
     A context accepted with a transfer syntax that was not proposed for it counts as not
-    accepted, one that was never proposed is ignored.
+    accepted, one that was never proposed is ignored. Of outstanding operations there are never
+    more than we proposed; 0 from the peer says that it sets no limit (PS3.7 Table D.3-8).
 
     Raises:
         ProtocolError: It cannot be decoded.
@@ -150,9 +169,14 @@ def decode_accept(pdu: bytes, contexts: Sequence[Context]) -> Agreement:
         }
         user_information = accept.user_information
         stated = user_information.maximum_length if user_information else None
+        granted = user_information.async_ops_window if user_information else None
+        invoked = granted.max_operations_invoked if granted else 1
     except Exception:  # noqa: BLE001  pynetdicom's decoders raise AssertionError, KeyError, ...
         raise ProtocolError("accept-malformed") from None
-    agreement = Agreement(max_pdu_bytes=ASSUMED_PDU_BYTES if stated is None else stated)
+    agreement = Agreement(
+        max_pdu_bytes=ASSUMED_PDU_BYTES if stated is None else stated,
+        operations_window=min(invoked or operations_window, operations_window),
+    )
     for index, context in enumerate(contexts):
         result, syntax = answers.get(_context_id(index), (None, ""))
         for proposed in context.transfer_syntax_uids:

@@ -2,8 +2,9 @@
 
 One association, one thread, no polling. The stored file's data set goes out as it
 lies in the file: it is not parsed, not re-encoded, and never held in memory beyond
-one buffer. Negotiation is pynetdicom's (`proposal`), the four DIMSE messages are
-packed by hand (`command`).
+one buffer. A peer that grants an Asynchronous Operations Window may be sent several
+instances before it answers: `send` and `receive`. Negotiation is pynetdicom's
+(`proposal`), the four DIMSE messages are packed by hand (`command`).
 
 It does not retry, does not decide what a status means, and does not send an
 instance in another transfer syntax than its own.
@@ -12,19 +13,19 @@ instance in another transfer syntax than its own.
 import contextlib
 import errno
 import itertools
+import os
 import re
-import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from pydicom.uid import UID
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RP, A_RELEASE_RQ
 from pynetdicom.pdu_primitives import A_ABORT
 
 from dicomanon_node.network import command, p_data, proposal
-from dicomanon_node.network.command import Command, CommandError, CommandField
+from dicomanon_node.network.command import CommandField
 from dicomanon_node.network.failures import (
     AssociationAbortedError,
     AssociationError,
@@ -32,6 +33,7 @@ from dicomanon_node.network.failures import (
     NotSendableError,
     ProtocolError,
 )
+from dicomanon_node.network.outstanding import Outstanding, Request
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.pdu_stream import PduStream
 from dicomanon_node.network.proposal import Agreement, Context
@@ -49,7 +51,7 @@ _ABORT: Final = 0x07
 _BUFFER_BYTES: Final = 1024 * 1024
 _MAX_FRAGMENTS: Final = 256  # two buffers each, below IOV_MAX (1024)
 _MAX_MESSAGE_ID: Final = 0xFFFF
-_MAX_SKIPPED_BYTES: Final = 1024 * 1024  # of data sets where a response has none
+_PADDED: Final = frozenset({str(DeflatedExplicitVRLittleEndian)})  # PS3.5 A.5
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
@@ -84,6 +86,8 @@ class Requestor:
         response_timeout_s: Seconds to the end of a response once all is sent, and the longest
             time without progress while sending.
         max_pdu_bytes: The largest P-DATA-TF to send; the peer's limit holds as well.
+        operations_window: C-STOREs to have outstanding, if the peer grants that; 1 does not
+            ask for it.
     """
 
     def __init__(
@@ -98,9 +102,13 @@ class Requestor:
         association_timeout_s: float = 30.0,
         response_timeout_s: float = 120.0,
         max_pdu_bytes: int = DEFAULT_MAX_PDU_BYTES,
+        operations_window: int = 1,
     ) -> None:
         self._address = (host, port)
-        self._request = proposal.encode_request(calling_aet, called_aet, contexts)
+        self._request = proposal.encode_request(
+            calling_aet, called_aet, contexts, operations_window=operations_window
+        )
+        self._proposed_window = operations_window
         self.contexts = tuple(contexts)
         self._connect_timeout_s = connect_timeout_s
         self._association_timeout_s = association_timeout_s
@@ -111,6 +119,7 @@ class Requestor:
         self._fragment_bytes = 0
         self._buffer = memoryview(b"")
         self._message_ids = itertools.cycle(range(1, _MAX_MESSAGE_ID + 1))
+        self._outstanding = Outstanding(self._next_data)
 
     def __enter__(self) -> Self:
         self.associate()
@@ -148,7 +157,9 @@ class Requestor:
                 raise proposal.decode_reject(pdu)
             if kind != _ASSOCIATE_AC:
                 raise self._unexpected(kind, pdu)
-            self._agreement = proposal.decode_accept(pdu, self.contexts)
+            self._agreement = proposal.decode_accept(
+                pdu, self.contexts, operations_window=self._proposed_window
+            )
             self._fragment_bytes = self._negotiated_fragment_bytes()
         fragments = max(1, min(_BUFFER_BYTES // self._fragment_bytes, _MAX_FRAGMENTS))
         self._buffer = memoryview(bytearray(fragments * self._fragment_bytes))
@@ -168,55 +179,94 @@ class Requestor:
         message_id = next(self._message_ids)
         request = memoryview(command.encode_echo_request(message_id))
         with self._ending_on_failure():
+            self._outstanding.add(message_id, Request(CommandField.C_ECHO_RSP, context_id))
             stream.send(
                 [*p_data.pack(request, context_id, p_data.COMMAND, self._fragment_bytes)],
                 self._response_timeout_s,
             )
-            response = self._response(CommandField.C_ECHO_RSP, message_id, context_id)
+            _, response = self._outstanding.response(self._response_timeout_s)
         return response.status or 0
 
     def store(self, file: DicomFile) -> StoreResponse:
         """C-STORE (PS3.7 9.1.1): send a file's data set and wait for the response.
 
-        Args:
-            file: What to send; it must not change meanwhile.
+        Nothing else may be outstanding. Raises what `send` raises.
 
         Returns:
             The peer's response. Only a status of 0000H or Bxxx says that it has taken the
             instance.
+        """
+        self.send(file)
+        return self.receive()[1]
+
+    @property
+    def window(self) -> int:
+        """C-STOREs that may be outstanding on this association: at least 1."""
+        return self._agreement.operations_window
+
+    def send(self, file: DicomFile) -> None:
+        """Send a C-STORE-RQ and a file's data set; `receive` gets the response.
+
+        Args:
+            file: What to send; it must not change meanwhile. With it no more than `window`
+                may be outstanding.
 
         Raises:
             AssociationError: Temporary. The association is lost; whether the peer has
-                taken the instance is not known.
+                taken what is outstanding is not known.
             NotSendableError: Not sent, the association stands: no context was accepted, or
                 the data set is of odd length, which DCMTK aborts on and Orthanc hangs on.
             OSError: The file cannot be read to its end. The association is aborted if the
                 instance was partly sent.
+
+        Standard: PS3.7 9.1.1, D.3.3.3.
         """
         stream = self._established()
         context_id = self._agreement.context_id(file.sop_class_uid, file.transfer_syntax_uid)
-        is_deflated = UID(file.transfer_syntax_uid).is_deflated
-        if file.dataset_bytes % 2 and not is_deflated:
+        if file.dataset_bytes % 2 and file.transfer_syntax_uid not in _PADDED:
             raise NotSendableError("odd-dataset")
         message_id = next(self._message_ids)
+        waits = Request(CommandField.C_STORE_RSP, context_id, file)
         request = memoryview(
             command.encode_store_request(message_id, file.sop_class_uid, file.sop_instance_uid)
         )
         with contextlib.closing(self._message(request, file, context_id)) as portions:
             portion = next(portions)  # a file that cannot be opened does the association no harm
             with self._ending_on_failure():
+                self._outstanding.add(message_id, waits)
                 stream.send(portion, self._response_timeout_s)
                 for portion in portions:
                     stream.send(portion, self._response_timeout_s)
-                response = self._response(CommandField.C_STORE_RSP, message_id, context_id)
-        return StoreResponse(
+
+    def receive(self) -> tuple[DicomFile, StoreResponse]:
+        """Wait for the response to one of the C-STOREs outstanding.
+
+        Returns:
+            Which file it is about, and the response; see `store`.
+
+        Raises:
+            AssociationError: Temporary. The association is lost; whether the peer has
+                taken what is outstanding is not known.
+        """
+        with self._ending_on_failure():
+            request, response = self._outstanding.response(self._response_timeout_s)
+            if request.file is None:
+                raise ProtocolError("response-to-something-else")
+        comment = response.error_comment
+        return request.file, StoreResponse(
             status=response.status or 0,
-            comment=_UNPRINTABLE.sub("?", response.error_comment),
+            comment=_UNPRINTABLE.sub("?", comment) if comment else "",
         )
 
     def is_usable(self) -> bool:
-        """Whether the association still stands after a pause. Ends it if the peer has."""
+        """Whether the association still stands after a pause. Ends it if the peer has.
+
+        One on which something is outstanding is aborted: nobody waits for it any more.
+        """
         if self._stream is None:
+            return False
+        if self._outstanding:
+            self.abort()
             return False
         if not self._stream.has_something():
             return True
@@ -230,11 +280,13 @@ class Requestor:
     def release(self) -> None:
         """Release the association and close. Every response is in, so nothing can fail.
 
-        A peer that does not answer the release in proper form has still answered all
-        that was sent; the connection is closed either way.
+        With a response outstanding it is aborted instead. A peer that does not answer the
+        release in proper form has answered all that was sent: the connection is closed either way.
 
         Standard: PS3.8 7.2.
         """
+        if self._outstanding:
+            self.abort()
         stream = self._stream
         if stream is None:
             return
@@ -285,6 +337,7 @@ class Requestor:
         if self._stream is not None:
             self._stream.close()
         self._stream = None
+        self._outstanding.clear()
 
     def _established(self) -> PduStream:
         if self._stream is None:
@@ -307,12 +360,13 @@ class Requestor:
         A portion is valid until the next one is asked for: they share one buffer.
         """
         portion = [*p_data.pack(request, context_id, p_data.COMMAND, self._fragment_bytes)]
-        with file.path.open("rb", buffering=0) as source:
-            source.seek(file.dataset_offset)
+        source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            end = file.dataset_offset + file.dataset_bytes
             remaining = file.dataset_bytes
             while remaining:
                 wanted = self._buffer[: min(remaining, len(self._buffer))]
-                count = source.readinto(wanted)
+                count = os.preadv(source, [wanted], end - remaining)
                 # Full fragments only, but for the last: the buffer is a multiple of them.
                 if count != len(wanted):
                     raise OSError(errno.EIO, "file ends early")
@@ -325,38 +379,15 @@ class Requestor:
                 )
                 yield portion
                 portion = []
+        finally:
+            os.close(source)
 
-    def _response(self, expected: CommandField, message_id: int, context_id: int) -> Command:
-        """Wait for the response to our one outstanding request."""
-        # One deadline for the whole: each PDU of a peer that never comes to an end is in time.
-        deadline = time.monotonic() + self._response_timeout_s
-        fragments = bytearray()
-        skipped_bytes = 0
-        is_complete = False
-        while not is_complete:
-            kind, pdu = self._established().receive(deadline - time.monotonic())
-            if kind != p_data.P_DATA_TF:
-                raise self._unexpected(kind, pdu)
-            for pdv_context_id, control, value in p_data.unpack(pdu):
-                if pdv_context_id != context_id:
-                    raise ProtocolError("response-in-other-context")
-                if not control & p_data.COMMAND:
-                    # C-STORE-RSP and C-ECHO-RSP have no data set; some send one.
-                    skipped_bytes += len(value)
-                    continue
-                fragments += value
-                is_complete = bool(control & p_data.LAST)
-            if len(fragments) > command.MAX_COMMAND_SET_BYTES or skipped_bytes > _MAX_SKIPPED_BYTES:
-                raise ProtocolError("response-too-long")
-        try:
-            response = command.decode(fragments)
-        except CommandError:
-            raise ProtocolError("response-malformed") from None
-        if response.command_field != expected or response.responded_to != message_id:
-            raise ProtocolError("response-to-something-else")
-        if response.status is None:
-            raise ProtocolError("response-without-status")
-        return response
+    def _next_data(self, timeout_s: float) -> bytes:
+        """Wait for a P-DATA-TF: whatever else comes ends the association."""
+        kind, pdu = self._established().receive(timeout_s)
+        if kind != p_data.P_DATA_TF:
+            raise self._unexpected(kind, pdu)
+        return pdu
 
     def _unexpected(self, kind: int, pdu: bytes) -> AssociationError:
         """The error for a PDU that ends the association."""

@@ -3,14 +3,43 @@
 import signal
 import sys
 import threading
+from typing import Final
 
 from dicomanon_node.config import Config
 from dicomanon_node.delivery.courier import Courier
+from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.node.children import ABORT, STOP, Ready
 from dicomanon_node.ops import logs
+from dicomanon_node.ops.studies import InstanceFact
+from dicomanon_node.receive import TellFact
+
+_REST_S: Final = 0.01
+"""After a ring the next is not listened for this long: a busy receiver rings a thousand times a
+second, and a lane that has looked at its queue has no use for all of that."""
+
+_LISTEN_S: Final = 1.0
 
 
-def deliver(config: Config, ready: Ready) -> None:
+class RingingFacts:
+    """Tells facts on, and rings when one says that something was stored.
+
+    Args:
+        facts: Where facts go.
+        doorbell: What the courier listens to.
+    """
+
+    def __init__(self, facts: TellFact, doorbell: Doorbell) -> None:
+        self._facts = facts
+        self._doorbell = doorbell
+
+    def send(self, fact: InstanceFact) -> None:
+        """Tell the fact: it comes after the commit, so what was queued can be found."""
+        self._facts.send(fact)
+        if fact.is_stored:
+            self._doorbell.ring()
+
+
+def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> None:
     """Deliver to all destinations until `STOP`; what is under way may then arrive.
 
     After `ABORT` nothing is waited for: what was not answered stays queued.
@@ -18,6 +47,7 @@ def deliver(config: Config, ready: Ready) -> None:
     Args:
         config: The configuration.
         ready: To be called when delivery has begun.
+        doorbell: Rung by receivers when they have queued something.
     """
     stop = threading.Event()
     signal.signal(STOP, lambda _number, _frame: stop.set())
@@ -33,5 +63,21 @@ def deliver(config: Config, ready: Ready) -> None:
         observe,
         calling_aet=config.node.listener.ae_title,
     )
+    if doorbell is not None:
+        threading.Thread(target=listen, args=(doorbell, courier, stop), daemon=True).start()
     ready()
     courier.run(stop)
+
+
+def listen(doorbell: Doorbell, courier: Courier, stop: threading.Event) -> None:
+    """Wake the lanes when it rings, until told to stop.
+
+    Args:
+        doorbell: What to listen to.
+        courier: Whose lanes to wake.
+        stop: Set from elsewhere; noticed within a second.
+    """
+    while not stop.is_set():
+        if doorbell.wait(_LISTEN_S):
+            courier.wake()
+            stop.wait(_REST_S)

@@ -18,11 +18,12 @@ from typing import Final
 import dicomanon_node
 from dicomanon_node.config import Config
 from dicomanon_node.deid.pseudonyms import Key
+from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import NodeError
 from dicomanon_node.node import build, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable
-from dicomanon_node.node.delivering import deliver
+from dicomanon_node.node.delivering import RingingFacts, deliver
 from dicomanon_node.node.receiving import ABORT_S, DRAIN_S, receive
 from dicomanon_node.node.signals import Signals
 from dicomanon_node.ops import logs
@@ -107,7 +108,9 @@ class Supervisor:
                 self._spool,
                 build.receive_settings(self._config),
                 self._log,
-                self._facts.sender,
+                RingingFacts(self._facts.sender, self._doorbell)
+                if self._config.node.destinations
+                else self._facts.sender,
             )
             exit_code = 1
             try:
@@ -141,6 +144,7 @@ class Supervisor:
         self._spool = build.spool(self._config)
         stack.callback(self._spool.close)
         self._facts = stack.enter_context(closing(FactChannel()))
+        self._doorbell = stack.enter_context(closing(Doorbell()))
         self._lifeline = os.pipe()
         for end in self._lifeline:
             stack.callback(os.close, end)
@@ -167,7 +171,7 @@ class Supervisor:
 
             def deliver_only(ready: Callable[[], None]) -> None:
                 listening.close()
-                deliver(self._config, ready)
+                deliver(self._config, ready, self._doorbell)
 
             self._children.append(Child("courier", deliver_only))
         gc.collect()

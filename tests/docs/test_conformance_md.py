@@ -9,7 +9,7 @@ from dicomanon_node.deid import dictionary, dummies, labels, pseudonyms
 from dicomanon_node.deid.convert import output_transfer_syntax
 from dicomanon_node.deid.plan import AVAILABLE_OPTIONS
 from dicomanon_node.deid.table import TABLE, TABLE_EDITION, Code
-from dicomanon_node.delivery import backoff, lane
+from dicomanon_node.delivery import backlog, backoff, lane
 from dicomanon_node.network import proposal
 from dicomanon_node.network.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.network.reception import PDU_TOLERANCE_BYTES
@@ -115,9 +115,15 @@ def test_limits_and_times_are_the_defaults_of_the_program() -> None:
         for name in ("connect_timeout_s", "acse_timeout_s", "response_timeout_s")
     )
     contexts = scu["presentation contexts"]
-    assert f"the next {lane.BATCH} instances" in contexts
+    assert f"the next {backlog.BATCH} instances" in contexts
     assert f"at most {proposal.MAX_CONTEXTS}" in contexts
     assert f"released after {lane.IDLE_S:g} s" in scu_text
+    assert f"While {lane.EXTRA_FROM} instances and more wait" in scu_text
+    assert f"each takes {lane.EXTRA_PACE_S * 1000:g} ms and more" in scu_text
+    assert f"up to `associations`\n({defaults['associations']}) at a time" in scu_text
+    assert scu["asynchronous operations window"].startswith(
+        f"`operations_window`, {defaults['operations_window']} invoked, 1 performed proposed"
+    )
     assert f"after {backoff.FIRST_S:g} s, doubled up to {backoff.LIMIT_S:g} s" in scu_text
 
 

@@ -23,7 +23,8 @@ from support_delivery import (
 from support_orthanc import orthanc
 
 from dicomanon_node.config.model import DicomDestination
-from dicomanon_node.delivery.courier import Courier
+from dicomanon_node.delivery import lane
+from dicomanon_node.delivery.courier import DRAIN_S, Courier
 from dicomanon_node.network.contexts import VERIFICATION_SOP_CLASS
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import Context, contexts_for
@@ -158,6 +159,26 @@ def test_storescp_that_aborts_in_the_middle_loses_nothing(
     assert folders.failed_names() == []
     arrived = {DicomFile.open(path).sop_instance_uid for path in received.iterdir()}
     assert arrived == samples.keys()
+
+
+@pytest.mark.tool("storescp")
+@pytest.mark.parametrize("options", [(), ("--fork",)])
+def test_storescp_that_serves_one_association_at_a_time_gets_everything_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(lane, "EXTRA_PACE_S", 0.0)  # ask for more, though it is quick
+    queue = SpoolFolders(tmp_path / "many").make()
+    expected = {queue.add(f"2.25.{index}").stem for index in range(1, 301)}
+    received = tmp_path / "received"
+    with storescp(received, "--bit-preserving", "--accept-all", *options) as port:
+        with courier(queue, port, "STORESCP") as facts:
+            wait_until(lambda: not queue.names(), deadline_s=30)
+            start = time.monotonic()
+        assert time.monotonic() - start < DRAIN_S / 2
+    arrived = [DicomFile.open(path).sop_instance_uid for path in received.iterdir()]
+    assert sorted(arrived) == sorted(expected)
+    assert {event for event, _ in facts.told} == {"delivery.sent"}
+    assert len(facts.told) == len(expected)
 
 
 def values(path: Path) -> dict[int, object]:

@@ -33,7 +33,14 @@ from dicomanon_node.delivery.suspicion import POISON_LOSSES
 
 def dicom(port: int, name: str = "pacs", **settings: float) -> DicomDestination:
     return DicomDestination.model_validate(
-        {"name": name, "kind": "dicom", "ae_title": "STOCK", "host": "127.0.0.1", "port": port}
+        {
+            "name": name,
+            "kind": "dicom",
+            "ae_title": "STOCK",
+            "host": "127.0.0.1",
+            "port": port,
+            "associations": 1,
+        }
         | settings
     )
 

@@ -38,7 +38,7 @@ def names(folder: Path) -> list[str]:
 def test_the_copy_is_the_whole_file_named_by_its_instance(
     folder: Path, instance: DicomFile
 ) -> None:
-    transport(folder).deliver(instance)
+    transport(folder).send(instance)
     assert names(folder) == ["2.25.7.dcm"]
     assert (folder / "2.25.7.dcm").read_bytes() == instance.path.read_bytes()
     assert (folder / "2.25.7.dcm").stat().st_mode & 0o137 == 0
@@ -46,9 +46,9 @@ def test_the_copy_is_the_whole_file_named_by_its_instance(
 
 def test_delivering_again_changes_nothing(folder: Path, instance: DicomFile) -> None:
     way = transport(folder)
-    way.deliver(instance)
+    way.send(instance)
     before = (folder / "2.25.7.dcm").stat()
-    way.deliver(instance)
+    way.send(instance)
     assert names(folder) == ["2.25.7.dcm"]
     assert (folder / "2.25.7.dcm").stat().st_mtime_ns == before.st_mtime_ns
 
@@ -58,7 +58,7 @@ def test_another_file_of_that_name_is_kept_and_ours_lies_beside(
 ) -> None:
     (folder / "2.25.7.dcm").write_bytes(b"theirs")
     for _ in range(2):
-        transport(folder).deliver(instance)
+        transport(folder).send(instance)
     [beside] = [path for path in folder.iterdir() if path.name != "2.25.7.dcm"]
     assert (folder / "2.25.7.dcm").read_bytes() == b"theirs"
     assert beside.read_bytes() == instance.path.read_bytes()
@@ -71,7 +71,7 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, instance: DicomF
     with pytest.raises(DeferredError, match="folder-missing"):
         way.prepare([instance])
     with pytest.raises(DeferredError, match="folder-unavailable"):
-        way.deliver(instance)
+        way.send(instance)
     assert not (tmp_path / "not-mounted").exists()
 
 
@@ -84,10 +84,10 @@ def test_what_a_killed_copy_left_is_overwritten_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", killed)
         with pytest.raises(KeyboardInterrupt):
-            transport(folder).deliver(instance)
+            transport(folder).send(instance)
     assert len(names(folder)) == 1
     assert not (folder / "2.25.7.dcm").exists()
-    transport(folder).deliver(instance)
+    transport(folder).send(instance)
     assert names(folder) == ["2.25.7.dcm"]
 
 
@@ -107,7 +107,7 @@ def test_a_folder_that_takes_nothing_defers_and_keeps_no_part(
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(DeferredError) as raised:
-        transport(folder).deliver(instance)
+        transport(folder).send(instance)
     assert str(raised.value) == code
     assert names(folder) == []
 
@@ -117,14 +117,14 @@ def test_a_queued_file_that_is_gone_is_not_the_folder_s_fault(
 ) -> None:
     instance.path.unlink()
     with pytest.raises(FileNotFoundError):
-        transport(folder).deliver(instance)
+        transport(folder).send(instance)
 
 
 def test_an_interrupted_copy_is_no_copy(folder: Path, instance: DicomFile) -> None:
     way = transport(folder)
     way.interrupt()
     with pytest.raises(DeferredError):
-        way.deliver(instance)
+        way.send(instance)
     assert names(folder) == []
 
 
@@ -135,7 +135,7 @@ def test_a_folder_on_another_file_system_is_served(tmp_path: Path, instance: Dic
     folder = shared_memory / f"dicomanon-{os.getpid()}"
     folder.mkdir()
     try:
-        transport(folder).deliver(instance)
+        transport(folder).send(instance)
         assert (folder / "2.25.7.dcm").read_bytes() == instance.path.read_bytes()
     finally:
         for path in folder.iterdir():

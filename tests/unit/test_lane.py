@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import NoReturn
 import pytest
 from support_delivery import CT, EXPLICIT, Facts, FakeClock, SpoolFolders, rng, wait_until
 
-from dicomanon_node.delivery import lane as module
+from dicomanon_node.delivery import backlog, lane
+from dicomanon_node.delivery.backlog import BATCH
 from dicomanon_node.delivery.backoff import LIMIT_S
-from dicomanon_node.delivery.lane import BATCH, IDLE_S, POLL_S, Lane
+from dicomanon_node.delivery.lane import IDLE_S, POLL_S, Lane
 from dicomanon_node.delivery.queue import Entry, QueueDirectory
 from dicomanon_node.delivery.suspicion import POISON_LOSSES
-from dicomanon_node.delivery.transport import LostError
+from dicomanon_node.delivery.transport import Answer, LostError
 from dicomanon_node.errors import DeferredError, RejectedError
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.ops.events import EVENTS
@@ -33,23 +35,39 @@ class FakeTransport:
         self.prepared: list[list[str]] = []
         self.closed = 0
         self.unreachable: Exception | None = None
-        self.answer: Callable[[str], Exception | int | None] = lambda _: 0
+        self.decide: Callable[[str], Exception | int | None] = lambda _: 0
+        self.window = 1
+        self.forgets_when_closed = False
+        self.under_way: deque[tuple[DicomFile, Exception | int | None]] = deque()
 
     def prepare(self, instances: Sequence[DicomFile]) -> None:
         self.prepared.append([instance.sop_instance_uid for instance in instances])
         if self.unreachable:
             raise self.unreachable
 
-    def deliver(self, instance: DicomFile) -> int | None:
+    def send(self, instance: DicomFile) -> None:
+        assert len(self.under_way) < self.window
         self.tried.append(instance.sop_instance_uid)
-        answer = self.answer(instance.sop_instance_uid)
-        if isinstance(answer, Exception):
+        answer = self.decide(instance.sop_instance_uid)
+        if isinstance(answer, Exception) and not isinstance(answer, RejectedError | DeferredError):
             raise answer
+        self.under_way.append((instance, answer))
+
+    def answer(self) -> Answer:
+        instance, answer = self.under_way.popleft()
+        if isinstance(answer, LostError):
+            self.under_way.clear()
+            raise answer
+        if isinstance(answer, RejectedError | DeferredError):
+            return Answer(instance, error=answer)
+        assert not isinstance(answer, Exception)
         self.delivered.append(instance.sop_instance_uid)
-        return answer
+        return Answer(instance, answer)
 
     def close(self) -> None:
         self.closed += 1
+        if self.forgets_when_closed:
+            self.under_way.clear()
 
     def interrupt(self) -> None:
         raise AssertionError
@@ -127,7 +145,7 @@ def test_an_instance_is_told_once_with_its_facts(bench: Bench) -> None:
 def test_a_long_queue_is_delivered_in_batches(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SCAN_LIMIT", BATCH + 5)
+    monkeypatch.setattr(backlog, "SCAN_LIMIT", BATCH + 5)
     uids = [f"2.25.{index}" for index in range(1, 2 * BATCH + 20)]
     bench.add(*uids)
     bench.settle()
@@ -187,14 +205,14 @@ class TestDestinationDown:
         assert len(bench.transport.prepared) == attempts
 
     def test_out_of_resources_backs_the_destination_off(self, bench: Bench) -> None:
-        bench.transport.answer = lambda _: DeferredError("out-of-resources", 0xA700)
+        bench.transport.decide = lambda _: DeferredError("out-of-resources", 0xA700)
         bench.add("2.25.1", "2.25.2")
         bench.settle()
         assert bench.transport.tried == ["2.25.1"]
         [deferred] = bench.facts.of("delivery.deferred")
         assert (deferred["reason"], deferred["status"]) == ("out-of-resources", 0xA700)
         assert len(bench.facts.of("destination.down")) == 1
-        bench.transport.answer = lambda _: 0
+        bench.transport.decide = lambda _: 0
         bench.settle(LIMIT_S)
         assert sorted(bench.transport.delivered) == ["2.25.1", "2.25.2"]
 
@@ -202,7 +220,7 @@ class TestDestinationDown:
         self, bench: Bench
     ) -> None:
         refused = DeferredError("out-of-resources", 0xA700)
-        bench.transport.answer = lambda uid: refused if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: refused if uid == "2.25.1" else 0
         bench.add("2.25.1", *(f"2.25.{index}" for index in range(2, 300)))
         bench.settle(60)
         assert len(bench.transport.delivered) == 298
@@ -214,7 +232,7 @@ class TestRefused:
         self, bench: Bench
     ) -> None:
         refused = RejectedError("cannot-understand", 0xC000)
-        bench.transport.answer = lambda uid: refused if uid == "2.25.2" else 0
+        bench.transport.decide = lambda uid: refused if uid == "2.25.2" else 0
         bench.add("2.25.1", "2.25.2", "2.25.3")
         bench.settle()
         assert bench.transport.delivered == ["2.25.1", "2.25.3"]
@@ -231,10 +249,10 @@ class TestRefused:
         assert bench.facts.of("destination.down") == []
 
     def test_a_retried_entry_is_tried_again(self, bench: Bench) -> None:
-        bench.transport.answer = lambda _: RejectedError("refused", 0x0110)
+        bench.transport.decide = lambda _: RejectedError("refused", 0x0110)
         bench.add("2.25.1")
         bench.settle()
-        bench.transport.answer = lambda _: 0
+        bench.transport.decide = lambda _: 0
         bench.queue.retry(bench.queue.failed()[0][0])
         bench.settle(POLL_S)
         assert bench.transport.delivered == ["2.25.1"]
@@ -253,7 +271,7 @@ class TestRefused:
             raise OSError(28, "full")
 
         refused = RejectedError("cannot-understand", 0xC000)
-        bench.transport.answer = lambda uid: refused if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: refused if uid == "2.25.1" else 0
         bench.add("2.25.1", "2.25.2")
         with monkeypatch.context() as patch:
             patch.setattr("dicomanon_node.delivery.queue.write_durable", full)
@@ -266,7 +284,7 @@ class TestRefused:
 
 class TestLost:
     def test_poison_fails_and_everything_else_arrives(self, bench: Bench) -> None:
-        bench.transport.answer = lambda uid: LostError("aborted") if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: LostError("aborted") if uid == "2.25.1" else 0
         bench.add("2.25.1", "2.25.2", "2.25.3")
         bench.settle(120)
         assert bench.transport.delivered == ["2.25.2", "2.25.3"]
@@ -277,7 +295,7 @@ class TestLost:
         assert bench.facts.of("destination.down") == []
 
     def test_the_others_need_not_wait_for_it(self, bench: Bench) -> None:
-        bench.transport.answer = lambda uid: LostError("aborted") if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: LostError("aborted") if uid == "2.25.1" else 0
         bench.add("2.25.1", "2.25.2", "2.25.3")
         bench.settle(0)
         assert bench.transport.delivered == ["2.25.2", "2.25.3"]
@@ -285,7 +303,7 @@ class TestLost:
     def test_poison_alone_in_the_queue_stays_and_does_not_delay_what_comes(
         self, bench: Bench
     ) -> None:
-        bench.transport.answer = lambda uid: LostError("aborted") if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: LostError("aborted") if uid == "2.25.1" else 0
         bench.add("2.25.1")
         bench.settle(7200)
         assert bench.queue.failed() == []
@@ -297,7 +315,7 @@ class TestLost:
 
     def test_a_whole_series_of_poison_in_front_does_not_block_the_queue(self, bench: Bench) -> None:
         poison = {f"2.25.1{index:02}" for index in range(40)}
-        bench.transport.answer = lambda uid: LostError("aborted") if uid in poison else 0
+        bench.transport.decide = lambda uid: LostError("aborted") if uid in poison else 0
         bench.add(*sorted(poison), *(f"2.25.2{index:02}" for index in range(40)))
         bench.settle(1800)
         assert len(bench.transport.delivered) == 40
@@ -306,19 +324,19 @@ class TestLost:
         )
 
     def test_a_destination_that_aborts_everything_fails_no_instance(self, bench: Bench) -> None:
-        bench.transport.answer = lambda _: LostError("aborted")
+        bench.transport.decide = lambda _: LostError("aborted")
         uids = [f"2.25.{index}" for index in range(1, 30)]
         bench.add(*uids)
         bench.settle(6 * 3600)
         assert bench.queue.failed() == []
         assert len(bench.facts.of("destination.down")) > 3
-        bench.transport.answer = lambda _: 0
+        bench.transport.decide = lambda _: 0
         bench.settle(2 * LIMIT_S)
         assert sorted(bench.transport.delivered) == sorted(uids)
 
     def test_a_fault_of_ours_with_one_instance_does_not_stop_the_others(self, bench: Bench) -> None:
         fault = ValueError("text that may hold a value")
-        bench.transport.answer = lambda uid: fault if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: fault if uid == "2.25.1" else 0
         bench.add("2.25.1", "2.25.2")
         bench.settle()
         assert bench.transport.delivered == ["2.25.2"]
@@ -326,13 +344,128 @@ class TestLost:
         assert (deferred["reason"], deferred["error"]) == ("internal", fault)
 
 
+class TestWindow:
+    def test_as_many_are_on_their_way_as_the_transport_allows(self, bench: Bench) -> None:
+        most = 0
+
+        def noticed(_: str) -> int:
+            nonlocal most
+            most = max(most, len(bench.transport.under_way) + 1)
+            return 0
+
+        bench.transport.window = 4
+        bench.transport.decide = noticed
+        uids = [f"2.25.{index}" for index in range(1, 11)]
+        bench.add(*uids)
+        bench.settle()
+        assert bench.transport.delivered == uids
+        assert most == 4
+
+    def test_a_loss_counts_against_the_first_and_all_go_out_alone_afterwards(
+        self, bench: Bench
+    ) -> None:
+        alone: dict[str, bool] = {}
+
+        def note(uid: str) -> int:
+            alone[uid] = not bench.transport.under_way
+            return 0
+
+        def lose_once(uid: str) -> LostError | int:
+            if not alone and uid == "2.25.1":
+                return LostError("aborted")
+            return note(uid)
+
+        bench.transport.window = 4
+        bench.transport.decide = lose_once
+        bench.add(*(f"2.25.{index}" for index in range(1, 5)))
+        bench.settle()
+        assert alone == {"2.25.2": False, "2.25.3": False, "2.25.4": False}
+        alone.clear()
+        bench.transport.decide = note
+        bench.settle(2)
+        assert alone == dict.fromkeys(("2.25.1", "2.25.2", "2.25.3", "2.25.4"), True)
+        assert bench.facts.of("destination.down") == []
+        assert bench.folders.names() == []
+
+    def test_a_file_that_cannot_be_read_costs_its_company_nothing_but_a_resend(
+        self, bench: Bench
+    ) -> None:
+        broken = OSError(5, "input/output error")
+        bench.transport.window = 4
+        bench.transport.decide = lambda uid: broken if uid == "2.25.3" else 0
+        bench.transport.forgets_when_closed = True
+        bench.add("2.25.1", "2.25.2", "2.25.3", "2.25.4")
+        bench.settle()
+        assert bench.transport.delivered == ["2.25.1", "2.25.2", "2.25.4"]
+        assert {facts["sop_instance_uid"] for facts in bench.facts.of("delivery.deferred")} == {
+            "2.25.3"
+        }
+
+
+class TestPace:
+    def busy(self, bench: Bench, seconds: float) -> int:
+        """How many transports a destination gets that takes so long for each instance."""
+        asked: list[FakeTransport] = []
+
+        def another() -> FakeTransport:
+            asked.append(FakeTransport())
+            asked[-1].unreachable = DeferredError("rejected-limit-exceeded")
+            return asked[-1]
+
+        def take(_: str) -> int:
+            bench.clock.advance(seconds)
+            return 0
+
+        bench.transport.decide = take
+        bench.lane = Lane(
+            bench.transport,
+            bench.queue,
+            bench.facts,
+            another=another,
+            associations=4,
+            clock=bench.clock,
+            rng=rng(),
+        )
+        bench.add(*(f"2.25.{index}" for index in range(1, 150)))
+        bench.settle()
+        wait_until(lambda: not bench.lane._extra_threads())
+        assert len(bench.transport.delivered) == 149
+        assert bench.facts.of("destination.down") == []
+        return len(asked)
+
+    def test_a_quick_destination_gets_one_association(self, bench: Bench) -> None:
+        assert self.busy(bench, lane.EXTRA_PACE_S / 2) == 0
+
+    def test_a_slow_one_is_asked_for_more_and_not_again_soon_if_it_does_not_want_to(
+        self, bench: Bench
+    ) -> None:
+        assert 1 <= self.busy(bench, lane.EXTRA_PACE_S * 2) <= 3
+
+
 class TestSpool:
+    def test_an_entry_that_cannot_be_unlinked_is_sent_again(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def read_only(_: Entry) -> NoReturn:
+            raise OSError(30, "read-only file system")
+
+        bench.add("2.25.1", "2.25.2")
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.queue, "done", read_only)
+            bench.settle()
+        assert [facts["reason"] for facts in bench.facts.of("destination.down")] == [
+            "spool-unavailable"
+        ]
+        bench.settle(5)
+        assert bench.transport.delivered == ["2.25.1", "2.25.1", "2.25.2"]
+        assert bench.folders.names() == []
+
     def test_an_entry_that_a_person_dropped_is_passed_over(self, bench: Bench) -> None:
         def drop(uid: str) -> Exception:
             (bench.folders.waiting / f"{uid}.dcm").unlink()
             return FileNotFoundError()
 
-        bench.transport.answer = lambda uid: drop(uid) if uid == "2.25.1" else 0
+        bench.transport.decide = lambda uid: drop(uid) if uid == "2.25.1" else 0
         bench.add("2.25.1", "2.25.2")
         bench.settle()
         assert bench.transport.delivered == ["2.25.2"]
@@ -372,10 +505,10 @@ class TestSpool:
             copy = bench.folders.root / "copy"
             copy.write_bytes(path.read_bytes())
             copy.replace(path)
-            bench.transport.answer = lambda _: 0
+            bench.transport.decide = lambda _: 0
             return 0
 
-        bench.transport.answer = replaced
+        bench.transport.decide = replaced
         bench.add("2.25.1")
         bench.settle(1)
         assert bench.transport.delivered == ["2.25.1", "2.25.1"]
@@ -391,7 +524,7 @@ class TestThread:
             assert may_go_on.wait(10)
             return 0
 
-        bench.transport.answer = slow
+        bench.transport.decide = slow
         bench.add("2.25.1", "2.25.2")
         thread = threading.Thread(target=bench.lane.run)
         thread.start()
@@ -406,7 +539,7 @@ class TestThread:
     def test_wake_finds_a_new_entry_before_the_next_poll(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "POLL_S", 3600.0)
+        monkeypatch.setattr(lane, "POLL_S", 3600.0)
         bench = Bench(tmp_path)
         has_scanned = threading.Event()
         scan = bench.queue.waiting
@@ -445,7 +578,7 @@ def test_whatever_the_destination_does_every_instance_is_delivered_waits_or_fail
         OSError(5, "input/output error"),
         ValueError(),
     ]
-    bench.transport.answer = lambda _: dice.choice(answers)
+    bench.transport.decide = lambda _: dice.choice(answers)
     for _ in range(20):
         bench.transport.unreachable = DeferredError("down") if dice.random() < 0.3 else None
         bench.settle(dice.random() * 20)
@@ -456,7 +589,7 @@ def test_whatever_the_destination_does_every_instance_is_delivered_waits_or_fail
 
 
 def test_only_declared_events_and_keys_are_told(bench: Bench) -> None:
-    bench.transport.answer = lambda uid: {
+    bench.transport.decide = lambda uid: {
         "2.25.1": LostError("aborted"),
         "2.25.2": RejectedError("refused", 0x0110),
         "2.25.3": DeferredError("out-of-resources", 0xA700),

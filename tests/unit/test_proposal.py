@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, AsynchronousOperationsWindowNegotiation
 from support_delivery import CT, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, MR
 
 from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -132,3 +132,39 @@ def test_no_damage_to_an_acceptance_raises_anything_of_pynetdicom(data: st.DataO
 def test_an_ae_title_that_is_none_is_not_sent(aet: str) -> None:
     with pytest.raises(ValueError, match="Invalid"):
         encode_request(aet, "PACS", CONTEXTS)
+
+
+def window_accept(invoked: int | None) -> bytes:
+    """An A-ASSOCIATE-AC by pynetdicom with or without an Asynchronous Operations Window."""
+    primitive: A_ASSOCIATE = request().to_primitive()
+    primitive.presentation_context_definition_results_list = []
+    if invoked is not None:
+        window = AsynchronousOperationsWindowNegotiation()
+        window.maximum_number_operations_invoked = invoked
+        window.maximum_number_operations_performed = 1
+        primitive.user_information.append(window)
+    return A_ASSOCIATE_AC(primitive).encode()
+
+
+@pytest.mark.parametrize(
+    ("asked", "invoked", "window"),
+    [(8, 8, 8), (8, 3, 3), (8, 20, 8), (8, 0, 8), (8, 1, 1), (8, None, 1), (1, 8, 1), (1, 0, 1)],
+)
+def test_the_operations_window_is_what_both_agree_to(
+    asked: int, invoked: int | None, window: int
+) -> None:
+    agreement = decode_accept(window_accept(invoked), CONTEXTS, operations_window=asked)
+    assert agreement.operations_window == window
+
+
+@pytest.mark.parametrize("asked", [1, 2, 64])
+def test_a_window_of_one_is_not_worth_a_word(asked: int) -> None:
+    pdu = A_ASSOCIATE_RQ()
+    pdu.decode(encode_request("COURIER", "PACS", CONTEXTS, operations_window=asked))
+    assert pdu.user_information
+    item = pdu.user_information.async_ops_window
+    if asked == 1:
+        assert item is None
+    else:
+        assert item
+        assert (item.max_operations_invoked, item.max_operations_performed) == (asked, 1)
