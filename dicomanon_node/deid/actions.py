@@ -79,7 +79,7 @@ def _class_uid(
         uid = part.strip(_PADDING)
         if not uid or is_standard_uid(uid):
             continue
-        if not is_well_formed_uid(uid) or rw.identity.holds_uid(uid):
+        if not is_well_formed_uid(uid) or rw.learned.holds_uid(uid):
             return None
     return raw
 
@@ -178,6 +178,7 @@ def _offset(_rw: "Rewriter", decision: Decision, tag: int, vr: str, raw: bytes) 
 
 
 def _clean_text(rw: "Rewriter", _decision: Decision, _tag: int, vr: str, raw: bytes) -> bytes:
+    rw.has_cleaned = True
     return leaks.cleaned(
         raw,
         vr,

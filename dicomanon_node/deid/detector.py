@@ -26,6 +26,8 @@ _MIN_PROBE = 2
 # Bytes looked at around a find; finds that are looked at one by one.
 _AROUND_BYTES = 24
 _MAX_FINDS = 48
+# What may part the figures of a number.
+_FIGURE_GAPS = b" ._/-"
 # Places that are remembered (PHI), by what stands there.
 _MAX_LOOKED_AT = 2_000
 # More literals are searched for as one pattern.
@@ -97,19 +99,22 @@ class Detector:
         self.check: Callable[[str], bool] = lambda _: True
         self._looked_at: dict[bytes, bool] = {}
         sure: set[bytes] = set()
-        # What is looked for where a literal has been found: a pattern, or its own beginning.
-        self._probes: dict[bytes, re.Pattern[bytes] | bytes] = {}
+        # What is looked for where a literal has been found: a number's pattern, if its figures
+        # are there, or its own beginning.
+        self._probes: dict[bytes, tuple[bytes, re.Pattern[bytes] | bytes]] = {}
         for spelling, term in terms.items():
             if spelling.isascii():
                 literal = spelling.encode()
                 if _is_sure(spelling, term):
                     sure.add(literal.lstrip(b"0")[:_MAX_DETECTED])
                 elif term.shape is Shape.DIGITS:
-                    self._probes[literal.lstrip(b"0")] = _figures(literal)
+                    self._probes[literal.lstrip(b"0")] = literal, _figures(literal)
                 else:
                     is_pair = term.shape is Shape.PAIR
-                    self._probes[literal] = literal[:_MIN_PROBE] if is_pair else literal
-        self._probes.update((word.encode(), word.encode()) for word in signed if word.isascii())
+                    self._probes[literal] = b"", literal[:_MIN_PROBE] if is_pair else literal
+        self._probes.update(
+            (word.encode(), (b"", word.encode())) for word in signed if word.isascii()
+        )
         self._literals = _shortest(sure)
         self._probes = {
             literal: probe
@@ -176,19 +181,19 @@ class Detector:
         elif any(literal in letters for literal in self._literals):
             return True
         return any(
-            literal in letters and self._is_there(data, probe)
-            for literal, probe in self._probes.items()
+            literal in letters and self._is_there(data, number, probe)
+            for literal, (number, probe) in self._probes.items()
         )
 
-    def _is_there(self, data: bytes, probe: re.Pattern[bytes] | bytes) -> bool:
+    def _is_there(self, data: bytes, number: bytes, probe: re.Pattern[bytes] | bytes) -> bool:
         for cased in {data, data.translate(None, b"\0")}:
             if isinstance(probe, re.Pattern):
-                if probe.search(cased):
+                if number in cased.translate(None, _FIGURE_GAPS) and probe.search(cased):
                     return True
                 continue
             reading = cased.translate(FOLDED_LATIN_1)
-            for number, place in enumerate(_places(reading.lower(), probe)):
-                if number > _MAX_FINDS:
+            for count, place in enumerate(_places(reading.lower(), probe)):
+                if count > _MAX_FINDS:
                     return True
                 around = reading[max(place - _AROUND_BYTES, 0) : place + 2 * _AROUND_BYTES]
                 if self._is_found_in(around):

@@ -8,6 +8,7 @@ The pixel data itself is neither read nor copied here. Pure: the same bytes, rul
 and key give the same bytes.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from dicomanon_node.deid.encrypted import (
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
 from dicomanon_node.deid.numeric import NUMERIC_VRS
 from dicomanon_node.deid.patient import Patient
-from dicomanon_node.deid.plan import Plan
+from dicomanon_node.deid.plan import Plan, Suspicion
 from dicomanon_node.deid.rewrite import Rewriter
 from dicomanon_node.deid.rules import BurnedIn
 from dicomanon_node.deid.trace import Outcome, Trace
@@ -44,6 +45,10 @@ _PATIENT_ID = 0x00100020
 _STUDY_INSTANCE_UID = 0x0020000D
 _BURNED_IN_ANNOTATION = 0x00280301
 _MIME_TYPE = 0x00420012
+# Patients whose last object is remembered.
+_MAX_REMEMBERED = 64
+_REMEMBERED_VRS = frozenset({"CS", "LO", "LT", "SH", "ST", "UC", "UT"})
+_UID_LIKE = re.compile(rb"[0-9]\.[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +108,7 @@ class Deidentifier:
             raise Refused(Reason.BURNED_IN, _BURNED_IN_ANNOTATION)
         if self._plan.cleans_text:
             self._learn_first()
-        written, names = self._rewrite()
-        identity = self._rewriter.identity
-        if self._plan.is_guarded and self._is_found(leaks.survives, written, identity):
-            suspects = self._suspects(written, identity)
-            self._rewriter = self._make_rewriter(self._elements, identity)
-            self._rewriter.suspects = suspects
-            if self._trace is not None:
-                self._trace.restart()
-            written, names = self._rewrite()
-            if self._is_found(leaks.remains, written, identity):
-                raise Refused(Reason.LEAK_FOUND)
+        written, names = self._as_before() or self._guarded()
         written = self._with_originals(written)
         meta = labels.file_meta(
             names["SOPClassUID"].encode(),
@@ -140,7 +135,7 @@ class Deidentifier:
             if row[0] <= max(PIXEL_DATA_TAGS):
                 raise Refused(Reason.UNPARSABLE, row[0])
         # Always guarded: the whole identity is known by now.
-        identity = self._rewriter.identity if self._plan.is_guarded else None
+        identity = self._rewriter.learned if self._plan.is_guarded else None
         rewriter = self._make_rewriter(trailing, identity)
         written = Writing(rewriter, trailing, {}).written()
         if identity is not None and leaks.remains(written, identity):
@@ -152,6 +147,61 @@ class Deidentifier:
     ) -> bool:
         texts = self._rewriter.blob_texts
         return search(written, identity) or (bool(texts) and search(b"\n".join(texts), identity))
+
+    def _guarded(self) -> tuple[bytes, dict[str, str]]:
+        # Once without a guard; where an identifier has survived, once more with it.
+        written, names = self._rewrite()
+        identity = self._rewriter.learned
+        if not self._plan.is_guarded or not self._is_found(leaks.survives, written, identity):
+            return written, names
+        suspects = self._suspects(written, identity)
+        self._rewriter = self._make_rewriter(self._elements, identity)
+        self._rewriter.suspects = suspects
+        if self._trace is not None:
+            self._trace.restart()
+        written, names = self._rewrite()
+        if self._is_found(leaks.remains, written, identity):
+            raise Refused(Reason.LEAK_FOUND)
+        self._remember(suspects, identity)
+        return written, names
+
+    def _remember(self, suspects: frozenset[int] | None, identity: Identity) -> None:
+        # Only texts that name nobody themselves: what is learned of an object stays the same.
+        if not suspects or any(
+            tag in SOURCE_TAGS or vr_of(tag) not in _REMEMBERED_VRS for tag in suspects
+        ):
+            return
+        suspicions = self._plan.suspicions
+        if len(suspicions) >= _MAX_REMEMBERED:
+            suspicions.clear()
+        suspicions[self._patient.own_id] = Suspicion(identity.again(), suspects)
+
+    def _as_before(self) -> tuple[bytes, dict[str, str]] | None:
+        """Rewrite the object as its patient's last one was, in one pass.
+
+        The result is that of `_guarded`, or None: the identifiers turned out to be others, or
+        something else is to be cleaned, or one has survived.
+        """
+        suspicion = self._plan.suspicions.get(self._patient.own_id)
+        if suspicion is None or self._trace is not None or self._plan.cleans_text:
+            return None
+        for tag in suspicion.tags:
+            if _UID_LIKE.search(self._elements.value(tag) or b""):
+                return None
+        identity = suspicion.identity.again()
+        self._rewriter = self._make_rewriter(self._elements, identity)
+        learned = self._rewriter.learned = Identity(self._plan.constants)
+        self._rewriter.suspects = suspicion.tags
+        written, names = self._rewrite()
+        if (
+            not self._rewriter.has_cleaned
+            and not self._rewriter.blob_texts
+            and learned.is_like(identity)
+            and not leaks.survives(written, learned)
+        ):
+            return written, names
+        self._rewriter = self._make_rewriter(self._elements, None)
+        return None
 
     def _suspects(self, written: bytes, identity: Identity) -> frozenset[int] | None:
         # What is compressed is found by its fields, which do not tell where they are.

@@ -219,6 +219,17 @@ class Identity:
         if b"." in original and original != new and not is_standard_uid(original):
             self.uids.add(original)
 
+    def again(self) -> "Identity":
+        """The same identifiers for another object, without the UIDs."""
+        other = Identity(self._constants)
+        other._sought, other._retained = self._sought, self._retained
+        other._needles = self.needles()
+        return other
+
+    def is_like(self, other: "Identity") -> bool:
+        """Whether these are the same identifiers, UIDs aside."""
+        return (self._sought, self._retained) == (other._sought, other._retained)  # noqa: SLF001  (its own class)
+
     def needles(self) -> Needles:
         """What to search for."""
         if self._needles is None:

@@ -17,7 +17,7 @@ This module makes spellings; how they are found in text is in `terms`, in bytes 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
+from enum import IntEnum, auto
 from functools import cached_property, lru_cache
 from itertools import permutations
 
@@ -31,18 +31,18 @@ from dicomanon_node.deid.trade import trade_words
 from dicomanon_node.errors import Reason, Refused
 
 
-class Kind(Enum):
-    """What sort of identifier a value is."""
+class Kind(IntEnum):
+    """What sort of identifier a value is. Numbers, because they are hashed all the time."""
 
-    OWN_NAME = "the patient's name"
-    OWN_NUMBER = "the patient's number"
-    NAME = "another person's name, VR PN"
-    PATIENT = "another number of the patient"
-    NUMBER = "another number"
-    STATION = "a device, by its name"
-    PLACE = "an institution, a room or an address"
-    DATE = "the birth date"
-    EVENT = "a day on which something was done"
+    OWN_NAME = auto()  # the patient's name
+    OWN_NUMBER = auto()  # the patient's number
+    NAME = auto()  # another person's name, VR PN
+    PATIENT = auto()  # another number of the patient
+    NUMBER = auto()  # another number
+    STATION = auto()  # a device, by its name
+    PLACE = auto()  # an institution, a room or an address
+    DATE = auto()  # the birth date
+    EVENT = auto()  # a day on which something was done
 
 
 # What is kept on purpose excuses its words elsewhere, but never these.

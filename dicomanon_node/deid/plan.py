@@ -10,6 +10,7 @@ its IOD choose among compound codes.
 
 from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 
 from dicomanon_node.deid import dictionary, dummies
 from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code, from_rule, kept
@@ -23,7 +24,7 @@ from dicomanon_node.deid.floor import (
     TEMPORAL_VRS,
     VERBATIM_TAGS,
 )
-from dicomanon_node.deid.identity import SOURCE_TAGS
+from dicomanon_node.deid.identity import SOURCE_TAGS, Identity
 from dicomanon_node.deid.iod import Types, types_of
 from dicomanon_node.deid.labels import LABEL_TAGS
 from dicomanon_node.deid.needles import Kind
@@ -83,6 +84,19 @@ CHECKED = b"checked"
 _FREE_TEXT_VRS = frozenset({"LO", "LT", "SH", "ST", "UC", "UT"})
 
 
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Where the identifiers of an object had survived; the next one is likely to be the same.
+
+    Attributes:
+        identity: The object's identifiers (PHI).
+        tags: Tags of top-level elements.
+    """
+
+    identity: Identity
+    tags: frozenset[int]
+
+
 class Plan:
     """What is done with each element under one study's rules. Thread-safe.
 
@@ -98,6 +112,7 @@ class Plan:
         keeps_full_dates: Dates are kept, also in text.
         checked: Values (PHI) of text that the table does not list in which there is nothing
             to clean. The objects of a series say the same over and over.
+        suspicions: By Patient ID (PHI), where identifiers survived in the patient's last object.
         options_in_force: The options that decide over anything: of two that speak about the
             same attributes, one may say more.
         cleans_text: Identifiers have to be known before the first text is kept.
@@ -132,6 +147,7 @@ class Plan:
         self.cleans_text = Option.CLEAN_DESCRIPTORS in rules.options
         self.keeps_full_dates = Option.RETAIN_LONGITUDINAL_FULL_DATES in rules.options
         self.checked: set[bytes] = set()
+        self.suspicions: dict[bytes, Suspicion] = {}
         self.options_in_force = _in_force(rules.options)
         self._by_class: dict[str, Plan] = {}
         self._decide_for(None)

@@ -54,7 +54,10 @@ class Rewriter:
         item_hash: The hash rule that holds inside the sequence being rewritten.
         product: Manufacturer's Model Name, lower case.
         document: The dummy that replaces an encapsulated document.
-        identity: The identifiers found so far (PHI).
+        identity: The identifiers that texts are cleaned of (PHI).
+        learned: The identifiers found so far (PHI); the same, unless those of another object
+            are taken for granted.
+        has_cleaned: Whether a text has been cleaned of `identity`.
         guard: Looks at what is kept, once something has been found to survive.
         suspects: Top-level tags, and groups where private, that the guard is to look at; None: all.
         drops_private: Private elements are dropped without a look.
@@ -70,9 +73,11 @@ class Rewriter:
         "drops_private",
         "element_count",
         "guard",
+        "has_cleaned",
         "identity",
         "item_hash",
         "keeps_dates",
+        "learned",
         "limits",
         "overrides",
         "patient",
@@ -101,7 +106,8 @@ class Rewriter:
         self.item_hash: RuleAction | None = None
         self.document = b""
         self.product = b""
-        self.identity = guarded_by or Identity(plan.constants)
+        self.identity = self.learned = guarded_by or Identity(plan.constants)
+        self.has_cleaned = False
         self.guard = Guard(guarded_by) if guarded_by is not None else None
         self.suspects: frozenset[int] | None = None
         self.drops_private = plan.drops_all_private
@@ -336,7 +342,7 @@ class Rewriter:
 
     def note_uid(self, original: bytes, new: bytes) -> None:
         """A UID has been replaced, or would have been, had it not stayed the same."""
-        self.identity.add_uid(original, new)
+        self.learned.add_uid(original, new)
 
     def note_patient(self, original: bytes, new: bytes) -> None:
         """A Patient ID has been replaced."""
@@ -347,7 +353,7 @@ class Rewriter:
             if self.guard is None:
                 # A name is a name, also where the object calls it a text.
                 known = "PN" if dictionary.vr_of(tag) == "PN" else vr
-                self.identity.add(tag, known, raw, self.character_set, role)
+                self.learned.add(tag, known, raw, self.character_set, role)
             return True
         return False
 
@@ -356,7 +362,7 @@ class Rewriter:
         self.learn(tag, vr, raw, Role.SOUGHT)
         if vr == "UI" and tag not in CLASS_UID_TAGS:
             for uid in raw.split(b"\\"):
-                self.identity.add_uid(uid)
+                self.learned.add_uid(uid)
 
     def forget_private(self, tag: int, vr: str, value: int, after: int) -> None:
         """Remember whom a private element names that goes, and those in its items."""
