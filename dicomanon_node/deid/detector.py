@@ -55,6 +55,8 @@ _USUAL_UTF_8 = FOLDED_LATIN_1[:0x80] + FOLDED_LATIN_1[0xC0:] + FOLDED_LATIN_1[0x
 _USUAL_IN_TEXT = re.compile(rb"\xc3[\x80-\xbf](?:[A-Za-z]{2}|(?<=[A-Za-z]{2}..))", re.DOTALL)
 # Of bytes that are text, one in so many at most is beyond ASCII.
 _FEW = 6
+# What is shorter may be all names.
+_SHORT = 256
 
 
 def apart(text: str) -> str:
@@ -162,7 +164,7 @@ class Detector:
         high = data.translate(None, _ASCII)
         if _UTF_8.search(high) is None:
             return False
-        if len(high) * _FEW < len(data):
+        if len(data) <= _SHORT or len(high) * _FEW < len(data):
             # What is no letter in UTF-8 stays what it is in Latin-1.
             return self._is_in_reading(_UTF_8.sub(_read, data))
         # No text, but there may be some in it: the letters that are usual.
@@ -235,6 +237,11 @@ class Detector:
     def _is_day_in(self, flat: bytes) -> bool:
         text = flat.decode("ascii", "replace")
         return any(not self._days.isdisjoint(day.days) for day in spelled_days(text))
+
+
+def has_few_letters_beyond_ascii(data: bytes) -> bool:
+    """Whether bytes are text by how many of them are ASCII."""
+    return len(data) <= _SHORT or len(data.translate(None, _ASCII)) * _FEW < len(data)
 
 
 def squeezed(data: bytes) -> bytes:

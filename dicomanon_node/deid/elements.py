@@ -225,8 +225,8 @@ def leaves(
         yield tag, known, value, pos
 
 
-def top_level(buffer: Buffer, *, implicit: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield (tag, offset of the header, offset after the value) of top-level elements.
+def top_level(buffer: Buffer, *, implicit: bool) -> Iterator[tuple[int, str, int, int]]:
+    """Yield (tag, vr, offset of the value, offset after it) of top-level elements.
 
     Raises:
         Refused: The bytes are no data set.
@@ -244,7 +244,7 @@ def top_level(buffer: Buffer, *, implicit: bool) -> Iterator[tuple[int, int, int
             if not scan.advance(buffer, end):
                 raise Refused(Reason.TRUNCATED, tag)
             stop = scan.pos
-        yield tag, pos, stop
+        yield tag, vr, value, stop
         pos = stop
 
 

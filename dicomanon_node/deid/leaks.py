@@ -11,7 +11,11 @@ What counts as an identifier, and when a word of the trade does, is said in `nee
 
 from dicomanon_node.deid import dictionary
 from dicomanon_node.deid.cleaning import cleaned, is_hidden_in, spans_in
-from dicomanon_node.deid.detector import Detector, without_escapes
+from dicomanon_node.deid.detector import (
+    Detector,
+    has_few_letters_beyond_ascii,
+    without_escapes,
+)
 from dicomanon_node.deid.elements import leaves, top_level
 from dicomanon_node.deid.generic import Generic, has_generic
 from dicomanon_node.deid.guard import Guard, has_uid, is_figure, is_in_binary, windows
@@ -24,6 +28,8 @@ _ROOT_BYTES = 10
 _MAX_ROOTS = 8
 # In bytes that could not be read as elements a shorter word may be there by chance.
 _MIN_IN_BYTES = 6
+# VRs whose bytes beyond ASCII are no letters.
+_NUMBERS = frozenset(["AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"])
 # With more elements that hold identifiers, all are looked at.
 _MAX_SUSPECTS = 64
 
@@ -56,21 +62,29 @@ def suspects(output: bytes, identity: Identity, *, implicit: bool) -> frozenset[
         Their tags, and the groups of those that are private; None if they are too many to be
         told one by one.
     """
-    spans = list(top_level(output, implicit=implicit))
     found: set[int] = set()
-    halves = [(0, len(spans))]
-    while halves:
-        first, last = halves.pop()
-        if first == last or not survives(output[spans[first][1] : spans[last - 1][2]], identity):
-            continue
-        if last - first == 1:
-            tag = spans[first][0]
+    plain: list[tuple[int, bytes]] = []
+    for tag, vr, value, stop in top_level(output, implicit=implicit):
+        raw = output[value:stop]
+        if vr in _NUMBERS or raw.isascii():
+            plain.append((tag, raw))
+        elif not has_few_letters_beyond_ascii(raw) or survives(raw, identity):
+            # What many such bytes mean is not sure where they stand alone.
             found.add(tag >> 16 if tag & 0x10000 else tag)
-            if len(found) > _MAX_SUSPECTS:
-                return None
+    halves = [(0, len(plain))]
+    while halves and len(found) <= _MAX_SUSPECTS:
+        first, last = halves.pop()
+        part = plain[first:last]
+        if not part or not survives(b"\n".join(raw for _, raw in part), identity):
+            continue
+        if len(part) == 1:
+            tag = part[0][0]
+            found.add(tag >> 16 if tag & 0x10000 else tag)
             continue
         middle = (first + last) // 2
         halves += [(first, middle), (middle, last)]
+    if len(found) > _MAX_SUSPECTS:
+        return None
     return frozenset(found)
 
 
@@ -85,23 +99,27 @@ def remains(output: bytes, identity: Identity) -> bool:
     if not _may_be_in(output, detector):
         return False
     implicit = output[4:6].decode("latin-1") not in dictionary.VRS
-    values = list(leaves(output, 0, len(output), implicit=implicit))
-    halves = [(0, len(values))]
+    plain: list[tuple[int, str, bytes]] = []
+    seen = 0
+    for tag, vr, value, end in leaves(output, 0, len(output), implicit=implicit):
+        raw = output[value:end]
+        if raw.isascii():
+            plain.append((tag, vr, raw))
+        elif _is_in_value(tag, vr, raw, identity):
+            return True
+        seen = end
+    halves = [(0, len(plain))]
     while halves:
         first, last = halves.pop()
-        # A value is reached from the end of the one before: headers in between count.
-        start = values[first - 1][3] if first else 0
-        if first == last or not _may_be_in(output[start : values[last - 1][3]], detector):
+        part = plain[first:last]
+        if not part or not _may_be_in(b"\n".join(raw for _, _, raw in part), detector):
             continue
-        if last - first > 1:
-            middle = (first + last) // 2
-            halves += [(first, middle), (middle, last)]
+        if len(part) == 1:
+            if _is_in_value(*part[0], identity):
+                return True
             continue
-        tag, vr, value, end = values[first]
-        raw = output[value:end]
-        if not dictionary.names_a_maker(tag, raw) and _is_in_value(vr, raw, identity):
-            return True
-    seen = values[-1][3] if values else 0
+        middle = (first + last) // 2
+        halves += [(first, middle), (middle, last)]
     return seen < len(output) and _is_in_bytes(output[seen:], identity)
 
 
@@ -109,7 +127,9 @@ def _may_be_in(output: bytes, detector: Detector) -> bool:
     return any(detector.may_be_in(window) for window in windows(output))
 
 
-def _is_in_value(vr: str, raw: bytes, identity: Identity) -> bool:
+def _is_in_value(tag: int, vr: str, raw: bytes, identity: Identity) -> bool:
+    if dictionary.names_a_maker(tag, raw):
+        return False
     if not identity.needles().detector.may_be_in(raw) or is_figure(vr, raw) or vr == "UI":
         return False
     if vr in dictionary.TEXT_VRS:
