@@ -228,7 +228,10 @@ class Identity:
 
     def is_like(self, other: "Identity") -> bool:
         """Whether these are the same identifiers, UIDs aside."""
-        return (self._sought, self._retained) == (other._sought, other._retained)  # noqa: SLF001  (its own class)
+        if (self._sought, self._retained) != (other._sought, other._retained):  # noqa: SLF001  (its own class)
+            return False
+        self._needles = other.needles()
+        return True
 
     def needles(self) -> Needles:
         """What to search for."""

@@ -82,7 +82,7 @@ class Pseudonyms:
         is_compatible: Hash and UID formulas of DCMAnonymize, which are not keyed.
     """
 
-    __slots__ = ("_key", "_patients", "_uids", "is_compatible", "scope")
+    __slots__ = ("_days", "_key", "_patients", "_uids", "is_compatible", "scope")
 
     def __init__(self, key: Key, scope: str = "", *, is_compatible: bool = False) -> None:
         self._key = key
@@ -90,6 +90,7 @@ class Pseudonyms:
         self.is_compatible = is_compatible
         self._uids: dict[tuple[bytes, str], bytes] = {}
         self._patients: dict[bytes, str] = {}
+        self._days: dict[tuple[bytes, str], int] = {}
 
     def uid(self, value: bytes, scope: str | None = None) -> bytes:
         """The replacement of a UID; the standard's own UIDs come back unchanged.
@@ -145,8 +146,14 @@ class Pseudonyms:
         scope = self.scope if scope is None else scope
         if self.is_compatible:
             return compatible_offset_s(scope) // _SECONDS_PER_DAY
+        cached = self._days.get((patient_id, scope))
+        if cached is not None:
+            return cached
         number = int.from_bytes(self._key.digest("days", scope, patient_id)[:8])
-        return -(_MIN_SHIFT_DAYS + number % _SHIFT_RANGE_DAYS)
+        if len(self._days) >= _MAX_CACHED:
+            self._days.clear()
+        self._days[patient_id, scope] = made = -(_MIN_SHIFT_DAYS + number % _SHIFT_RANGE_DAYS)
+        return made
 
     def text(self, text: str, scope: str | None = None) -> str:
         """The hash of a text: 64 lowercase hexadecimal digits."""

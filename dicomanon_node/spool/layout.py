@@ -93,7 +93,12 @@ def _render(parts: tuple[str, ...], suffix: str, values: Mapping[str, str]) -> s
     texts = list(parts)
     for index in range(1, len(texts), 2):
         texts[index] = values.get(texts[index], "").strip(_PADDING) or _ABSENT
-    text = "".join(texts)
+    return _safe("".join(texts), suffix)
+
+
+@lru_cache(maxsize=1024)
+def _safe(text: str, suffix: str) -> str:
+    # The objects of a series differ in the last component only.
     safe = _UNSAFE.sub("_", text)
     if safe[0] == ".":
         safe = f"_{safe[1:]}"
