@@ -1,5 +1,7 @@
 """Same in, same out: what came before an object leaves no mark on it."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from support_strategies import datasets
 
 from dicomanon_node.deid.rules import Option
 
-PLANS = {
+PLANS: dict[str, dict[str, Any]] = {
     "basic": {},
     "private": {"removes_private": False},
     "clean": {"options": frozenset({Option.CLEAN_DESCRIPTORS, Option.RETAIN_DEVICE_IDENTITY})},
