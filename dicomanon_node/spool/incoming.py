@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from dicomanon_node.errors import Reason, Refused
 from dicomanon_node.spool.directories import Tree
@@ -84,7 +84,7 @@ class IncomingFile:
     def __init__(
         self,
         file: int,
-        path: Path,
+        path: str,
         *,
         queues: Tree,
         outgoing: Tree | None,
@@ -169,7 +169,7 @@ class IncomingFile:
         # A leftover is no promise to anybody, and the sweep at the next start removes it. It
         # needs no fsync for the same reason.
         with suppress(OSError):
-            self._path.unlink()
+            os.unlink(self._path)  # noqa: PTH108  (a Path for each object is not free)
         # Releases the lock that `placement` speaks of, so nothing may be undone after this.
         with suppress(OSError):
             os.close(file)
@@ -222,7 +222,7 @@ class IncomingFile:
 
         # 2. Names: a link into each queue, then into the outgoing tree. Their directories
         #    are durable before they are used.
-        written = Written(self._file, str(self._path), self._size_bytes)
+        written = Written(self._file, self._path, self._size_bytes)
         written.lock()
         placed: list[tuple[int, Placement]] = []
         with ExitStack() as opened:

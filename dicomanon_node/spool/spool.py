@@ -11,6 +11,7 @@ deliver the queues (`delivery`).
 
 import itertools
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,9 @@ from dicomanon_node.spool.medium import Medium
 
 # Enough for the reason files of failed/, the logs and the objects being received.
 DEFAULT_LOW_WATER_BYTES = 512 << 20
+
+# How often free space is looked at while objects come in.
+_LOOK_S = 0.05
 
 _SPOOL_MODE = 0o700
 _OUTGOING_MODE = 0o750
@@ -56,6 +60,8 @@ class Spool:
         self._low_water_bytes = low_water_bytes
         self._medium = Medium(is_synced=sync)
         self._numbers = itertools.count()
+        self._look_again = 0.0
+        self._is_low_now = False
         self._lock_file = -1
         # The spool is never made anew while the node runs: if it is gone, so is what was in
         # it, or its mount, and then the answer is A700H until somebody has looked.
@@ -160,7 +166,7 @@ class Spool:
                 temporary, A700H.
         """
         try:
-            if self.is_low:
+            if self._was_low():
                 raise Refused(Reason.DISK_FULL)
             file, path = self._create()
         except OSError as error:
@@ -184,9 +190,18 @@ class Spool:
             os.close(self._lock_file)
             self._lock_file = -1
 
-    def _create(self) -> tuple[int, Path]:
+    def _was_low(self) -> bool:
+        # Looked at so often that little can be written in between, and not for each object.
+        now = time.monotonic()
+        if now >= self._look_again:
+            self._is_low_now = self.is_low
+            self._look_again = now + _LOOK_S
+        return self._is_low_now
+
+    def _create(self) -> tuple[int, str]:
+        incoming = f"{self.incoming}/{os.getpid()}"
         while True:
-            path = self.incoming / f"{os.getpid()}-{next(self._numbers)}"
+            path = f"{incoming}-{next(self._numbers)}"
             # A leftover of an earlier process with this number keeps its name.
             with suppress(FileExistsError):
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
