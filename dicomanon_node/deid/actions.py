@@ -31,6 +31,7 @@ _NOBODY = Identity()
 _PUBLISHED_DAY = re.compile(rb"\d{4,8}(?:0{2,6}(?:\.0+)?)?(?:[+-]\d{4})?")
 _OLDEST = 89
 # An Age String of 90 years or more (PS3.5 6.2), also where its unit or zeros are missing.
+_AGE = re.compile(rb"[0-9]{1,3}[DWMY]?|", re.IGNORECASE)
 _OLD = re.compile(rb"0*(?:9\d|[1-9]\d{2,})Y?", re.IGNORECASE)
 
 
@@ -79,7 +80,7 @@ def _class_uid(
         uid = part.strip(_PADDING)
         if not uid or is_standard_uid(uid):
             continue
-        if not is_well_formed_uid(uid) or rw.learned.holds_uid(uid):
+        if b"." not in uid or not is_well_formed_uid(uid) or rw.learned.holds_uid(uid):
             return None
     return raw
 
@@ -219,8 +220,10 @@ def _document_length(rw: "Rewriter", _d: Decision, _tag: int, _vr: str, _raw: by
 
 def _cap_age(_rw: "Rewriter", _decision: Decision, _tag: int, _vr: str, raw: bytes) -> bytes:
     # Ages over 89 are so rare that they identify (45 CFR 164.514(b)(2)(i)(C)).
+    # What is no age may be anything.
     return b"\\".join(
-        b"090Y" if _OLD.fullmatch(part.strip(_PADDING)) else part for part in raw.split(b"\\")
+        b"090Y" if _OLD.fullmatch(age) else age if _AGE.fullmatch(age) else b""
+        for age in (part.strip(_PADDING) for part in raw.split(b"\\"))
     )
 
 

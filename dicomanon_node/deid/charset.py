@@ -21,7 +21,9 @@ _DELIMITER = re.compile(rb"[\\\r\n\f\t]")
 _NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
 
 # Whatever text may come in besides the standard's character sets.
-_CODECS = tuple(sorted(set(python_encoding.values()) - {"UTF8"} | {"utf-8", "utf-16-le", "euc_jp"}))
+_CODECS = tuple(
+    sorted(set(python_encoding.values()) - {"UTF8"} | {"utf-8", "utf-16-le", "utf-16-be", "euc_jp"})
+)
 # A shorter run of bytes is found by chance all the time.
 _MIN_RUN_BYTES = 3
 

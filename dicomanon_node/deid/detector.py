@@ -148,19 +148,19 @@ class Detector:
 
     def has_wide(self, data: bytes) -> bool:
         """Whether an identifier beyond ASCII is in bytes, in one of the encodings."""
-        if not self._wide or (data.isascii() and b"\x1b" not in data):
+        if not self._wide or (data.isascii() and b"\x1b" not in data and b"\0" not in data):
             return False
-        # Between escape sequences, characters beyond ASCII are written in its bytes.
+        # In UTF-16 and between escape sequences, characters beyond ASCII are written in its bytes.
         flat = without_escapes(data).lower()
         return any(run in flat for run in self._wide)
 
     def _is_in(self, data: bytes) -> bool:
         if self._is_in_reading(data):
             return True
-        if data.isascii():
-            return False
         if self.has_wide(data):
             return True
+        if data.isascii():
+            return False
         high = data.translate(None, _ASCII)
         if _UTF_8.search(high) is None:
             return False

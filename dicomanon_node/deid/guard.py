@@ -21,6 +21,7 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 # VRs of numbers and times in characters: what looks like one is one.
 _FIGURES = frozenset(["AS", "DA", "DS", "DT", "IS", "TM"])
 _FIGURE = re.compile(rb"[0-9+\-.,: eE\\DWMY\0]*\Z")
+_NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _UID_LIKE = re.compile(rb"[0-9. \\\0]*\Z")
 
 # Windows keep the copies small; the overlap is longer than any identifier's encoding.
@@ -76,6 +77,12 @@ def _is_in_window(raw: bytes, shortest: int, identity: Identity) -> bool:
     return False
 
 
+def _is_no_number(part: bytes) -> bool:
+    # Figures with signs between them are a date, a telephone or a UID.
+    part = part.strip(b" \0")
+    return bool(part) and _NUMBER.fullmatch(part) is None
+
+
 class Guard:
     """Looks at every kept element of an object in which something may have survived.
 
@@ -122,10 +129,13 @@ class Guard:
     def _figures(self, vr: str, raw: bytes) -> bytes:
         # A number among others is one; only the patient's own, digit by digit, is not.
         figures = self._identity.needles().figures
-        if vr not in ("DS", "IS") or not figures:
+        if vr not in ("DS", "IS"):
             return raw
         parts = raw.split(b"\\")
-        kept = [b"" if part.strip(b" \0").lstrip(b"+0") in figures else part for part in parts]
+        kept = [
+            b"" if _is_no_number(part) or part.strip(b" \0").lstrip(b"+0") in figures else part
+            for part in parts
+        ]
         if kept == parts:
             return raw
         self.removed_count += 1

@@ -67,6 +67,8 @@ _MAX_GROUPS = 64
 _MAX_DAYS = 100
 # Tokens that a long identifier may be written in.
 _ANY_TOKENS = 64
+# A telephone number without the code of its country.
+_MAX_COUNTRY_CODE, _MIN_LOCAL_DIGITS = 3, 8
 MIN_UID_PREFIX = 12
 
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
@@ -226,7 +228,7 @@ class _Collected:
         elif kind is Kind.PLACE:
             self._add_place(text)
         elif kind in (Kind.DATE, Kind.EVENT):
-            self._add_day(text, is_own=kind is Kind.DATE)
+            self._add_day(text)
         else:
             self._add_numbers(text, kind)
 
@@ -238,9 +240,15 @@ class _Collected:
             if kind is Kind.STATION and not self._is_station(number):
                 continue
             self._add_number(number, shortest)
-            if is_patients:
-                figures = (run.lstrip("0") for run in re.findall(r"\d+", number))
-                self.figures.update(run for run in figures if len(run) >= _MIN_SURE_DIGITS)
+            figures = (run.lstrip("0") for run in re.findall(r"\d+", number))
+            shortest_figure = _MIN_SURE_DIGITS if is_patients else _MIN_SURE_DIGITS + 1
+            self.figures.update(run for run in figures if len(run) >= shortest_figure)
+            if number.startswith(("+", "00")):
+                # A telephone number, also where it is dialled from its own country.
+                digits = re.sub(r"\D", "", number).lstrip("0")
+                for code in range(1, _MAX_COUNTRY_CODE + 1):
+                    if len(digits) - code >= _MIN_LOCAL_DIGITS:
+                        self._add_number(digits[code:], shortest)
 
     def _is_station(self, name: str) -> bool:
         # "MR1" and "Prisma" are no more than what the device is.
@@ -263,8 +271,10 @@ class _Collected:
         for first, second in permutations(words[:_MAX_PARTS], 2):
             for form in forms(second):
                 if len(form) > _MIN_WORD and form in self.terms and not _is_wide(second):
-                    self._put(folded(first[0]) + form, Term(Shape.WORD))
-                    self._put(form + folded(first[0]), Term(Shape.WORD))
+                    for glued in (folded(first[0]) + form, form + folded(first[0])):
+                        # Bob Rain is no brain.
+                        if not self._is_common(glued):
+                            self._put(glued, Term(Shape.WORD))
         # Test subjects are often named by a number.
         for number in _NUMBER.findall(group.replace("^", " ")):
             if any(character.isdigit() for character in number):
@@ -324,7 +334,7 @@ class _Collected:
         tokens = len(_TOKENS.findall(value))
         self._add_spelling(bare, tokens, shortest, shape)
         # The digits are the number, whatever letters a site puts before them.
-        runs = {bare, *re.findall(r"\d+", value)}
+        runs = {bare, *re.findall(r"\d+", value), re.sub(r"\D", "", value)}
         for spelled in runs | {run.lstrip("0") for run in runs}:
             if spelled != bare and len(spelled) >= _MIN_SURE_DIGITS:
                 self._add_spelling(spelled, 1, shortest, shape)
@@ -345,15 +355,14 @@ class _Collected:
         if not bare.isascii():
             self.words.add(bare)
 
-    def _add_day(self, text: str, *, is_own: bool) -> None:
+    def _add_day(self, text: str) -> None:
         day = day_of(text)
         if day is None:
             return
         self.days.add(day)
         if len(self.days) > _MAX_DAYS:
             raise Refused(Reason.TOO_MANY_ELEMENTS)
-        if is_own:
-            self.figures.add("{:04}{:02}{:02}".format(*day))
+        self.figures.add("{:04}{:02}{:02}".format(*day))
 
     def needles(self) -> Needles:
         """All of it, ready to be searched for."""

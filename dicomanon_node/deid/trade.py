@@ -36,6 +36,14 @@ primary secondary original derived mosaic dicom image neurology cardiology
 headneck cspine tspine lspine sspine ctspine tlspine lsspine wholebody upperarm lowerleg upperleg
 jaw clavicle coccyx sacrum scapula sternum zygoma iac orbit sella mandible maxilla
 may white black young long short gray grey
+adc trace delayed sharp smooth fluoro mammo supine prone feet native enhanced unenhanced thick thin
+follow demo portal phase bolus tracking timing survey
+tumor tumour nodule cyst fracture mass stroke edema embolism stenosis aneurysm hemorrhage ischemia
+thrombus metastasis metastases carcinoma sarcoma lymphoma melanoma epilepsy dementia trauma
+sacral humerus ulna radius fibula patella calcaneus heel toe toes sinus sinuses facial mastoid
+bladder uterus ovary ovaries renal coronary thyroid trachea bronchus esophagus stomach pancreas
+spleen gallbladder adrenal ureter rectum testis thymus pituitary brainstem cerebellum ventricle
+biopsy resection stent implant prosthesis catheter drainage ablation intervention
 """.split()
 
 # Surnames that became terms, as far as such a term names what is examined: "Smith fracture".

@@ -10,7 +10,7 @@ attribute, through `Fields`. Facts about the formats: docs/adr/0014-vendor-blobs
 from typing import Protocol
 
 from dicomanon_node.deid.rules import PrivateTag
-from dicomanon_node.deid.vendor import content, csa, packed
+from dicomanon_node.deid.vendor import content, csa, disguised, packed
 from dicomanon_node.deid.vendor.errors import UnreadableError
 from dicomanon_node.deid.vendor.values import Cleaner
 
@@ -80,6 +80,8 @@ def _rewritten(private_tag: PrivateTag, raw: bytes, cleaner: Cleaner) -> bytes |
     if packed.is_protocol_block(raw):
         return packed.protocol_block(raw, cleaner)
     if raw.startswith(packed.ZIP):
+        return b""
+    if disguised.holds_identifiers(raw, cleaner):
         return b""
     text = _text_of(raw)
     if text is not None:
