@@ -80,7 +80,7 @@ def _class_uid(
         uid = part.strip(_PADDING)
         if not uid or is_standard_uid(uid):
             continue
-        if b"." not in uid or not is_well_formed_uid(uid) or rw.learned.holds_uid(uid):
+        if not is_well_formed_uid(uid) or rw.learned.holds_uid(uid):
             return None
     return raw
 

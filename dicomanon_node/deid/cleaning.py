@@ -10,7 +10,7 @@ from dicomanon_node.deid import charset, dummies
 from dicomanon_node.deid.detector import apart, without_escapes
 from dicomanon_node.deid.generic import Generic, generic_spans
 from dicomanon_node.deid.identity import Identity
-from dicomanon_node.deid.needles import merged
+from dicomanon_node.deid.spans import merged
 from dicomanon_node.deid.spelling import composed, folded
 
 # Each run of digits is read once: a sender decides how long they are.

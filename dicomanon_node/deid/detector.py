@@ -8,6 +8,7 @@ letters with marks in character sets other than Latin-1 and Unicode where the na
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
@@ -43,9 +44,14 @@ _SQUEEZED = FOLDED_LATIN_1.lower()
 _ESCAPE = re.compile(rb"\x1b(?:\$[()]?+|[()\-.])[@-Z]")
 _ASCII = bytes(range(0x80))
 _NO_FIGURES = bytes(code for code in range(256) if chr(code) not in "0123456789-/._")
-# Latin letters with marks in UTF-8, marks alone, wide Latin letters.
+# Latin letters with marks in UTF-8, marks alone, wide Latin letters, signs.
 _UTF_8 = re.compile(
-    rb"(?:[\xc3-\xc5\xcc][\x80-\xbf]|\xcd[\x80-\xaf]|\xe1[\xb8-\xbb][\x80-\xbf]|\xef[\xbc\xbd][\x80-\xbf])++"
+    rb"(?:[\xc2-\xc5\xcc][\x80-\xbf]|\xcd[\x80-\xaf]|\xe1[\xb8-\xbb][\x80-\xbf]"
+    rb"|\xe2\x80[\x80-\xbf]|\xef[\xbc\xbd][\x80-\xbf])++"
+)
+# Signs and letters of other scripts: no letter beside them belongs to the same word.
+_OTHER_UTF_8 = re.compile(
+    rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})++"
 )
 _CAPITAL = re.compile(
     "(?<=[a-z\xdf-\xff])(?=[A-Z\xc0-\xde])|(?<=[A-Z\xc0-\xde])(?=[A-Z\xc0-\xde][a-z\xdf-\xff])"
@@ -148,7 +154,7 @@ class Detector:
 
     def has_wide(self, data: bytes) -> bool:
         """Whether an identifier beyond ASCII is in bytes, in one of the encodings."""
-        if not self._wide or (data.isascii() and b"\x1b" not in data and b"\0" not in data):
+        if not self._wide:
             return False
         # In UTF-16 and between escape sequences, characters beyond ASCII are written in its bytes.
         flat = without_escapes(data).lower()
@@ -162,11 +168,11 @@ class Detector:
         if data.isascii():
             return False
         high = data.translate(None, _ASCII)
-        if _UTF_8.search(high) is None:
+        if _UTF_8.search(high) is None and _OTHER_UTF_8.search(high) is None:
             return False
         if len(data) <= _SHORT or len(high) * _FEW < len(data):
             # What is no letter in UTF-8 stays what it is in Latin-1.
-            return self._is_in_reading(_UTF_8.sub(_read, data))
+            return self._is_in_reading(_OTHER_UTF_8.sub(b" ", _UTF_8.sub(_read, data)))
         # No text, but there may be some in it: the letters that are usual.
         if _USUAL_IN_TEXT.search(data) is None:
             return False
@@ -188,7 +194,9 @@ class Detector:
         )
 
     def _is_there(self, data: bytes, number: bytes, probe: re.Pattern[bytes] | bytes) -> bool:
-        for cased in {data, data.translate(None, b"\0")}:
+        # Two NULs end a text in UTF-16.
+        parted = data.replace(b"\0\0", b"\n").translate(None, b"\0")
+        for cased in {data, data.translate(None, b"\0"), parted}:
             if isinstance(probe, re.Pattern):
                 if number in cased.translate(None, _FIGURE_GAPS) and probe.search(cased):
                     return True
@@ -304,5 +312,8 @@ def _months_of(day: Day) -> Iterator[bytes]:
 
 
 def _read(match: re.Match[bytes]) -> bytes:
-    letters = (folded_letter(letter) for letter in match[0].decode("utf-8", "ignore"))
+    letters = (
+        folded_letter(letter) if letter.isalnum() or unicodedata.combining(letter) else " "
+        for letter in match[0].decode("utf-8", "ignore")
+    )
     return "".join(letters).encode("ascii", "ignore")

@@ -11,6 +11,7 @@ from dicomanon_node.deid import dictionary, dummies, encoding
 from dicomanon_node.deid.cleaning import cleaned, is_hidden_in, is_plainly_clean, spans_in
 from dicomanon_node.deid.generic import Generic
 from dicomanon_node.deid.identity import Identity
+from dicomanon_node.deid.spelling import folded
 from dicomanon_node.errors import Reason, Refused
 
 # VRs whose bytes are no text but may hold some. In those of numbers it is a maker's oddity
@@ -21,6 +22,8 @@ _SPECIFIC_CHARACTER_SET = 0x00080005
 # VRs of numbers and times in characters: what looks like one is one.
 _FIGURES = frozenset(["AS", "DA", "DS", "DT", "IS", "TM"])
 _FIGURE = re.compile(rb"[0-9+\-.,: eE\\DWMY\0]*\Z")
+# YYYYMMDDhhmm, with or without seconds.
+_MIN_MOMENT, _MAX_MOMENT = 12, 14
 _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _UID_LIKE = re.compile(rb"[0-9. \\\0]*\Z")
 
@@ -74,7 +77,18 @@ def _is_in_window(raw: bytes, shortest: int, identity: Identity) -> bool:
         for text in {readable.decode("latin-1"), readable.decode("utf-8", "ignore")}:
             if any(stop - start >= shortest for start, stop in spans_in(text, identity)):
                 return True
+            if needles.glued is not None and needles.glued.search(folded(text)):
+                return True
     return False
+
+
+def _is_one_of(part: bytes, numbers: frozenset[bytes]) -> bool:
+    # However the number is written, and be it the day of a date and time.
+    part = part.strip(b" \0").lstrip(b"+-0")
+    if b"." in part:
+        part = part.rstrip(b"0").rstrip(b".")
+    is_moment = _MIN_MOMENT <= len(part) <= _MAX_MOMENT and part[:8] in numbers
+    return part in numbers or (is_moment and part.isdigit())
 
 
 def _is_no_number(part: bytes) -> bool:
@@ -128,12 +142,14 @@ class Guard:
 
     def _figures(self, vr: str, raw: bytes) -> bytes:
         # A number among others is one; only the patient's own, digit by digit, is not.
-        figures = self._identity.needles().figures
+        numbers = self._identity.needles().numbers
         if vr not in ("DS", "IS"):
             return raw
         parts = raw.split(b"\\")
         kept = [
-            b"" if _is_no_number(part) or part.strip(b" \0").lstrip(b"+0") in figures else part
+            b""
+            if _is_one_of(part, numbers) or (_is_no_number(part) and self._is_in_text(part))
+            else part
             for part in parts
         ]
         if kept == parts:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from enum import Enum
 
 from dicomanon_node.deid import needles
-from dicomanon_node.deid.needles import Kind, Needles, Source
+from dicomanon_node.deid.kinds import Kind, Source
+from dicomanon_node.deid.needles import Needles
 from dicomanon_node.deid.pseudonyms import is_standard_uid
 from dicomanon_node.errors import Reason, Refused
 
@@ -271,7 +272,7 @@ class Identity:
             if run[:dot] in self.uids:
                 return True
             dot = run.find(b".", dot + 1)
-        return self._holds_figure(run)
+        return run.lstrip(b"0") in self.needles().numbers or self._holds_figure(run)
 
     def _holds_figure(self, run: bytes) -> bool:
         figures = self.needles().figures

@@ -17,39 +17,22 @@ This module makes spellings; how they are found in text is in `terms`, in bytes 
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from enum import IntEnum, auto
 from functools import cached_property, lru_cache
 from itertools import permutations
 
 from dicomanon_node.deid import charset
 from dicomanon_node.deid.alternation import any_of
 from dicomanon_node.deid.detector import Detector
+from dicomanon_node.deid.kinds import Kind, Source
+from dicomanon_node.deid.spans import merged
 from dicomanon_node.deid.spelled_dates import Day, day_of, spelled_days
 from dicomanon_node.deid.spelling import composed, folded, forms, kana
 from dicomanon_node.deid.terms import Names, Shape, Term, Terms
-from dicomanon_node.deid.trade import trade_words
+from dicomanon_node.deid.trade import EPONYMS, trade_words
 from dicomanon_node.errors import Reason, Refused
-
-
-class Kind(IntEnum):
-    """What sort of identifier a value is. Numbers, because they are hashed all the time."""
-
-    OWN_NAME = auto()  # the patient's name
-    OWN_NUMBER = auto()  # the patient's number
-    NAME = auto()  # another person's name, VR PN
-    PATIENT = auto()  # another number of the patient
-    NUMBER = auto()  # another number
-    STATION = auto()  # a device, by its name
-    PLACE = auto()  # an institution, a room or an address
-    DATE = auto()  # the birth date
-    EVENT = auto()  # a day on which something was done
-
 
 # What is kept on purpose excuses its words elsewhere, but never these.
 _NEVER_EXCUSED = (Kind.OWN_NAME, Kind.OWN_NUMBER, Kind.DATE)
-
-# (kind, encoded value, Specific Character Set)
-Source = tuple[Kind, bytes, bytes]
 
 # Shorter words are initials and titles; they count only next to another part.
 _MIN_WORD, _MIN_PLACE_WORD = 3, 5
@@ -90,11 +73,22 @@ class Needles:
         days: Days that are removed or shifted.
         detector: Finds out whether anything may be in bytes.
         figures: The patient's numbers and birth date as figures only, without leading zeros.
+        numbers: These, and all other long numbers and days, which no number may be.
         width: How many things are searched for one by one: what a search costs for each
             character.
     """
 
-    __slots__ = ("__dict__", "_glued", "_wide", "days", "detector", "figures", "terms", "width")
+    __slots__ = (
+        "__dict__",
+        "_glued",
+        "_wide",
+        "days",
+        "detector",
+        "figures",
+        "numbers",
+        "terms",
+        "width",
+    )
 
     def __init__(
         self,
@@ -104,11 +98,13 @@ class Needles:
         wide: frozenset[str],
         glued: frozenset[str],
         figures: frozenset[bytes],
+        numbers: frozenset[bytes],
     ) -> None:
         self.terms = terms
         self.days = days
         self.detector = detector
         self.figures = figures
+        self.numbers = numbers
         self._wide = wide
         self._glued = glued
         detector.check = self._is_in
@@ -153,17 +149,6 @@ class Needles:
         return re.compile(any_of(self._glued)) if self._glued else None
 
 
-def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans in order, those that overlap as one."""
-    result: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if result and start < result[-1][1]:
-            result[-1] = (result[-1][0], max(end, result[-1][1]))
-        else:
-            result.append((start, end))
-    return result
-
-
 # The objects of a series have the same identity; few series come in at a time.
 @lru_cache(maxsize=64)
 def compiled(
@@ -200,6 +185,7 @@ class _Collected:
         self.days: set[Day] = set()
         self.wide: set[str] = set()
         self.figures: set[str] = set()
+        self.numbers: set[str] = set()
         # Words as they were, to be looked for in character sets beyond Latin-1.
         self.words: set[str] = set()
 
@@ -228,7 +214,7 @@ class _Collected:
         elif kind is Kind.PLACE:
             self._add_place(text)
         elif kind in (Kind.DATE, Kind.EVENT):
-            self._add_day(text)
+            self._add_day(text, is_own=kind is Kind.DATE)
         else:
             self._add_numbers(text, kind)
 
@@ -240,9 +226,10 @@ class _Collected:
             if kind is Kind.STATION and not self._is_station(number):
                 continue
             self._add_number(number, shortest)
-            figures = (run.lstrip("0") for run in re.findall(r"\d+", number))
-            shortest_figure = _MIN_SURE_DIGITS if is_patients else _MIN_SURE_DIGITS + 1
-            self.figures.update(run for run in figures if len(run) >= shortest_figure)
+            runs = [run.lstrip("0") for run in re.findall(r"\d+", number)]
+            self.numbers.update(run for run in runs if len(run) > _MIN_SURE_DIGITS)
+            if is_patients:
+                self.figures.update(run for run in runs if len(run) >= _MIN_SURE_DIGITS)
             if number.startswith(("+", "00")):
                 # A telephone number, also where it is dialled from its own country.
                 digits = re.sub(r"\D", "", number).lstrip("0")
@@ -355,14 +342,16 @@ class _Collected:
         if not bare.isascii():
             self.words.add(bare)
 
-    def _add_day(self, text: str) -> None:
+    def _add_day(self, text: str, *, is_own: bool) -> None:
         day = day_of(text)
         if day is None:
             return
         self.days.add(day)
         if len(self.days) > _MAX_DAYS:
             raise Refused(Reason.TOO_MANY_ELEMENTS)
-        self.figures.add("{:04}{:02}{:02}".format(*day))
+        self.numbers.add("{:04}{:02}{:02}".format(*day))
+        if is_own:
+            self.figures.add("{:04}{:02}{:02}".format(*day))
 
     def needles(self) -> Needles:
         """All of it, ready to be searched for."""
@@ -386,13 +375,23 @@ class _Collected:
             wide=frozenset(self.wide),
             glued=glued,
             figures=frozenset(figure.encode() for figure in self.figures),
+            numbers=frozenset(number.encode() for number in self.figures | self.numbers),
         )
 
     def _glued(self) -> Iterator[str]:
         for spelling, term in self.terms.items():
-            is_glued = term.shape is Shape.PAIR and term.fewest == 1
+            is_pair = term.shape is Shape.PAIR and term.fewest == 1
+            is_glued = is_pair or self._is_found_inside(spelling, term)
             if is_glued and len(spelling) >= _MIN_GLUED and not self._is_common(spelling):
                 yield spelling
+
+    def _is_found_inside(self, spelling: str, term: Term) -> bool:
+        # A long name is that name also in the middle of a word, unless words of the trade are.
+        return (
+            term.shape is Shape.WORD
+            and spelling not in EPONYMS
+            and not any(spelling in word for word in self.trade)
+        )
 
     def _signed(self, parts: dict[str, frozenset[int]]) -> frozenset[str]:
         # Words of the trade that count behind a title or beside an initial.

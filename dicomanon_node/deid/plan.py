@@ -26,8 +26,8 @@ from dicomanon_node.deid.floor import (
 )
 from dicomanon_node.deid.identity import SOURCE_TAGS, Identity
 from dicomanon_node.deid.iod import Types, types_of
+from dicomanon_node.deid.kinds import Kind
 from dicomanon_node.deid.labels import LABEL_TAGS
-from dicomanon_node.deid.needles import Kind
 from dicomanon_node.deid.pseudonyms import Key, Pseudonyms
 from dicomanon_node.deid.rules import (
     ActionKind,
@@ -204,8 +204,7 @@ class Plan:
             vr: Its VR, from the object or from the dictionary of private elements.
         """
         rules = self.rules
-        rule = rules.private_tags.get(private) or rules.tags.get(tag)
-        if rule is not None:
+        if rule := rules.private_tags.get(private) or rules.tags.get(tag):
             return from_rule(rule, vr, "private tag rule")
         source = "private, kept by the study"
         is_saved = private in rules.saved_private or tag in rules.saved_groups
@@ -216,7 +215,9 @@ class Plan:
         rule = rules.vrs.get(vr)
         if rule is not None:
             return from_rule(rule, vr, "VR rule")
-        if rules.profile is Profile.BASIC and vr in IDENTIFYING_VRS - {"TM"}:
+        if rules.profile is Profile.BASIC and vr == "TM":
+            return Decision(Verb.CHANGE, source, Change.TIME_OF_DAY)
+        if rules.profile is Profile.BASIC and vr in IDENTIFYING_VRS:
             return self._floor(tag, vr)
         return self._unlisted(vr, source)
 
@@ -249,7 +250,7 @@ class Plan:
         rule = self.rules.tags.get(tag) or self.rules.tags.get(base)
         if rule is not None:
             return from_rule(rule, vr, "tag rule")
-        # A VR rule holds for what an element is and for what its object says it is.
+        # A VR rule holds for what an element is and for what it says it is.
         rule = self.rules.vrs.get(vr) or self.rules.vrs.get(known_vr or "")
         if rule is not None and tag != _SPECIFIC_CHARACTER_SET:
             return from_rule(rule, vr, "VR rule")

@@ -22,6 +22,8 @@ _GAP = re.compile(r"(?:\W|_){0,3}\Z")
 _SURELY_NEAR = 2
 _STEPS_AT_ONCE = 10_000
 _DIGIT_GAP = re.compile(r"[ ._/-]?\Z")
+_PHONE_GAP = re.compile(r"[ ._/()-]{0,2}\Z")
+_MIN_PHONE = 8
 _SHORT_GAP = re.compile(r"[ _/-]?\Z")
 _PUNCTUATION = re.compile("[.,]")
 _MIN_PLURAL = 5
@@ -180,6 +182,8 @@ class _Search:
             return last > first or self.tokens[first][2] not in trade_words()
         if term.shape is Shape.DIGITS:
             allowed = _SHORT_GAP if term.is_short else _DIGIT_GAP
+            if sum(len(token[2]) for token in self.tokens[first : last + 1]) >= _MIN_PHONE:
+                allowed = _PHONE_GAP
             if not all(allowed.match(self._gap(n, n + 1)) for n in range(first, last)):
                 return False
         return not (term.is_short and self._is_in_fraction(first, last))

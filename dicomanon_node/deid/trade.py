@@ -43,6 +43,17 @@ thrombus metastasis metastases carcinoma sarcoma lymphoma melanoma epilepsy deme
 sacral humerus ulna radius fibula patella calcaneus heel toe toes sinus sinuses facial mastoid
 bladder uterus ovary ovaries renal coronary thyroid trachea bronchus esophagus stomach pancreas
 spleen gallbladder adrenal ureter rectum testis thymus pituitary brainstem cerebellum ventricle
+cancer pulmonary mammography tomography proton ultrasound sonography endoscopy pathology laboratory
+children childrens adult adults women womens family community county city state regional district
+central northern southern eastern western oncology surgery surgical urology gynecology obstetrics
+pediatrics paediatrics orthopedics orthopaedics orthopedic veterinary animal vascular
+gastroenterology
+rehabilitation therapy treatment ambulatory practice group associates partners services
+neoplasm dialysis transplant interventional linear resonance computed laser rectal marrow joint
+bypass third middle cross circle square center centre dixon haste vibe blade turbo cube propeller
+lava fiesta bravo rest stress parotid frontal parietal occipital gadovist dotarem omnipaque
+ultravist primovist iohexol barium saline iodine xenon late early arch valve core ring ramp gauss
+boost couch star cone fast slow free breath tra lungs muscle muscles artery arteries vein veins
 biopsy resection stent implant prosthesis catheter drainage ablation intervention
 """.split()
 

@@ -55,8 +55,9 @@ def _left(output: Output) -> str:
         ("Quillfeather", "-"),
         (f"study {STUDY_UID} today", "study today"),
         (f"study {STUDY_UID}.0.0.0 today", "study today"),
+        ("QUILLFEATHERCT", "-"),
         # What only looks alike stays.
-        ("Quillfeathering", "Quillfeathering"),
+        ("Quillfeat", "Quillfeat"),
         ("study 1.2.826.0.1.3680043.10.543.112", "study 1.2.826.0.1.3680043.10.543.112"),
         ("MRN77419020", "MRN77419020"),
         ("T1 MPRAGE sag 1mm", "T1 MPRAGE sag 1mm"),

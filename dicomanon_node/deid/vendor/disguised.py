@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 from dicomanon_node.deid.vendor.values import Cleaner
 
-_MAX_UNPACKED_BYTES = 16 << 20
+# Longer ones are pictures and tables.
+_MAX_LOOKED_INTO, _MAX_UNPACKED_BYTES = 1 << 17, 1 << 20
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]{12,}+={0,2}[\r\n]*+")
 _HEXADECIMAL = re.compile(rb"(?:[0-9A-Fa-f]{2}){6,}+")
 _ZLIB_METHOD = 0x78
@@ -22,6 +23,8 @@ _WORDS = re.compile(rb"[\x20-\x7e\x80-\xff]{4,}+|(?:[\x20-\x7e]\0){4,}+")
 
 def holds_identifiers(raw: bytes, cleaner: Cleaner) -> bool:
     """Whether what a value stands for would have to be changed."""
+    if len(raw) > _MAX_LOOKED_INTO:
+        return False
     for content in _contents(raw.strip(b"\0 ")):
         words = b"\n".join(run.replace(b"\0", b"") for run in _WORDS.findall(content))
         if words and cleaner.text(words) != words:
