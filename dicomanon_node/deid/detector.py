@@ -168,7 +168,8 @@ class Detector:
         if data.isascii():
             return False
         high = data.translate(None, _ASCII)
-        if _UTF_8.search(high) is None and _OTHER_UTF_8.search(high) is None:
+        # What stands together among these alone need not do so in the data.
+        if _OTHER_UTF_8.search(high) is None or _OTHER_UTF_8.search(data) is None:
             return False
         if len(data) <= _SHORT or len(high) * _FEW < len(data):
             # What is no letter in UTF-8 stays what it is in Latin-1.
@@ -188,15 +189,18 @@ class Detector:
                 return True
         elif any(literal in letters for literal in self._literals):
             return True
-        return any(
-            literal in letters and self._is_there(data, number, probe)
-            for literal, (number, probe) in self._probes.items()
-        )
-
-    def _is_there(self, data: bytes, number: bytes, probe: re.Pattern[bytes] | bytes) -> bool:
+        suspected = [probe for literal, probe in self._probes.items() if literal in letters]
+        if not suspected:
+            return False
         # Two NULs end a text in UTF-16.
         parted = data.replace(b"\0\0", b"\n").translate(None, b"\0")
-        for cased in {data, data.translate(None, b"\0"), parted}:
+        readings = {data, data.translate(None, b"\0"), parted}
+        return any(self._is_there(readings, number, probe) for number, probe in suspected)
+
+    def _is_there(
+        self, readings: Iterable[bytes], number: bytes, probe: re.Pattern[bytes] | bytes
+    ) -> bool:
+        for cased in readings:
             if isinstance(probe, re.Pattern):
                 if number in cased.translate(None, _FIGURE_GAPS) and probe.search(cased):
                     return True
