@@ -188,18 +188,21 @@ class Deidentifier:
         for tag in suspicion.tags:
             if _UID_LIKE.search(self._elements.value(tag) or b""):
                 return None
-        identity = suspicion.identity.again()
-        self._rewriter = self._make_rewriter(self._elements, identity)
-        learned = self._rewriter.learned = Identity(self._plan.constants)
-        self._rewriter.suspects = suspicion.tags
-        written, names = self._rewrite()
-        if (
-            not self._rewriter.has_cleaned
-            and not self._rewriter.blob_texts
-            and learned.is_like(identity)
-            and not leaks.survives(written, learned)
-        ):
-            return written, names
+        rewriter = self._rewriter
+        rewriter.take_for_granted(suspicion.identity.again(), suspicion.tags)
+        try:
+            written, names = self._rewrite()
+        except Refused:
+            # What is taken for granted refuses nothing: the object itself has to.
+            pass
+        else:
+            if (
+                not rewriter.has_cleaned
+                and not rewriter.blob_texts
+                and rewriter.learned.is_like(rewriter.identity)
+                and not leaks.survives(written, rewriter.learned)
+            ):
+                return written, names
         self._rewriter = self._make_rewriter(self._elements, None)
         return None
 

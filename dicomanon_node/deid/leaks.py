@@ -60,7 +60,7 @@ def suspects(output: bytes, identity: Identity, *, implicit: bool) -> frozenset[
 
     Returns:
         Their tags, and the groups of those that are private; None if they are too many to be
-        told one by one.
+        told one by one, or if none was found: then all are to be looked at.
     """
     found: set[int] = set()
     plain: list[tuple[int, bytes]] = []
@@ -83,9 +83,7 @@ def suspects(output: bytes, identity: Identity, *, implicit: bool) -> frozenset[
             continue
         middle = (first + last) // 2
         halves += [(first, middle), (middle, last)]
-    if len(found) > _MAX_SUSPECTS:
-        return None
-    return frozenset(found)
+    return frozenset(found) if 0 < len(found) <= _MAX_SUSPECTS else None
 
 
 def remains(output: bytes, identity: Identity) -> bool:

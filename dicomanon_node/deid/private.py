@@ -97,7 +97,7 @@ def _element(rewriter: "Rewriter", creator: str, element: Span) -> tuple[bytes |
         handled = known or ("SQ" if element.stop is None else "UN")
     if element.stop is None or _looks_like_items(rewriter, element):
         handled = "SQ"
-    character_set = rewriter.character_set
+    character_set, overrides = rewriter.character_set, rewriter.overrides
     try:
         return _acted_upon(rewriter, creator, element, handled)
     except Refused as refused:
@@ -105,7 +105,7 @@ def _element(rewriter: "Rewriter", creator: str, element: Span) -> tuple[bytes |
             raise
     if element.vr == "OB":
         # Items that are no data sets, such as fragments: judged like any other blob.
-        rewriter.character_set = character_set
+        rewriter.character_set, rewriter.overrides = character_set, overrides
         return _acted_upon(rewriter, creator, element, "OB")
     # It is to be kept and cannot be looked into: nobody can say what is in it.
     raise Refused(Reason.PRIVATE_UNREADABLE, element.tag)

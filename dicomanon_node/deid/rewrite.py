@@ -114,6 +114,12 @@ class Rewriter:
         self.blob_texts: list[bytes] = []
         self.overrides: content.Overrides | None = None
 
+    def take_for_granted(self, identity: Identity, suspects: frozenset[int]) -> None:
+        """Guard by the identifiers of another object, while this one's are learned."""
+        self.identity = identity
+        self.guard = Guard(identity)
+        self.suspects = suspects
+
     def shortcuts(self, *, nested: bool, implicit: bool) -> Mapping[tuple[int, str], bytes]:
         """`Plan.shortcuts`, where nothing but the plan has a say."""
         if self.guard is not None or self.item_hash is not None or self.overrides is not None:

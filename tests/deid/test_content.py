@@ -265,3 +265,13 @@ def test_a_rule_of_the_study_comes_before_the_table_of_concepts() -> None:
     )
     tree = deidentify(report(content("TEXT", ("1", "99X", "Kp"))), plan).dataset.ContentSequence
     assert [item.TextValue for item in tree] == ["zzz"]
+
+
+def test_a_blob_that_cannot_be_walked_does_not_make_its_content_item_speak() -> None:
+    """What stands before a value in its item, and however it is read, does not change its fate."""
+    item = content("TEXT", ("121071", "DCM", "Finding"), TextValue="kepi xyz")  # X/D: a dummy
+    block = item.private_block(0x0019, "ACME 1.0", create=True)
+    block.add_new(0x01, "OB", b"\xfe\xff\x00\xe0\x04\0\0\0abcd")  # looks like an item, is none
+    plan = plan_of(options=_OPTIONS[""], removes_private=False)
+    tree = deidentify(report(item), plan).dataset.ContentSequence
+    assert [found.TextValue for found in tree] == ["-"]
