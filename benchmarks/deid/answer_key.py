@@ -160,4 +160,4 @@ def _wrapped(check: Check) -> dict[str, str]:
 def _unwrapped(data: dict[str, str]) -> Check:
     values = {name: data[name][1:-1] for name in _KEYS}
     values["tag_ds"] = data["tag_ds"]
-    return Check(**(values | {"action": Action(values["action"])}))  # type: ignore[arg-type]
+    return Check(**(values | {"action": Action(values["action"])}))  # type: ignore[arg-type]  # what JSON says, checked by Check

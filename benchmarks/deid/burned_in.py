@@ -88,7 +88,7 @@ def is_hidden(dataset: Dataset, box: str) -> bool:
     if not value:
         return True
     is_native = dataset.file_meta.get("TransferSyntaxUID") in _NATIVE
-    if not is_native or dataset.get("BitsAllocated") != 8 or dataset.get("SamplesPerPixel") != 1:  # noqa: PLR2004
+    if not is_native or dataset.get("BitsAllocated") != 8 or dataset.get("SamplesPerPixel") != 1:  # noqa: PLR2004  (grey, 8 bits)
         return False
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < bottom or columns < right or len(value) < rows * columns:

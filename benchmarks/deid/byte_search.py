@@ -77,7 +77,7 @@ def forms(text: str) -> frozenset[bytes]:
             for escape in _ESCAPES:
                 encoded = encoded.replace(escape, b"")
             # Two bytes of a multi-byte code are no evidence.
-            if len(encoded) > 3:  # noqa: PLR2004
+            if len(encoded) > 3:  # noqa: PLR2004  (shorter runs are chance)
                 found.add(encoded.lower())
     return frozenset(found)
 

@@ -316,7 +316,7 @@ def _by_fate(node: Node, fate: Fate, site: str) -> Iterator[Check]:
 
 
 def _is_date(text: str) -> bool:
-    return all(len(part) >= 8 and part[:8].isdigit() for part in text.split("\\"))  # noqa: PLR2004
+    return all(len(part) >= 8 and part[:8].isdigit() for part in text.split("\\"))  # noqa: PLR2004  (YYYYMMDD)
 
 
 def _check(node: Node, action: Action, action_text: str, category: str, site: str) -> Check:

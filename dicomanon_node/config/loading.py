@@ -158,4 +158,4 @@ def _located(file: str, found: Iterable[tuple[Location, str]]) -> list[Problem]:
 def _absolute(path: Path) -> Path:
     # Not `resolve`: a configuration directory is often a mounted link, and its parent is
     # meant as it is written.
-    return Path(os.path.abspath(path))  # noqa: PTH100
+    return Path(os.path.abspath(path))  # noqa: PTH100  (no link is followed)

@@ -95,6 +95,11 @@ def is_curve(tag: int) -> bool:
 _FIRST_CREATOR, _LAST_CREATOR = 0x0010, 0x00FF
 
 
+def is_creator(tag: int) -> bool:
+    """Whether the tag is that of a private creator (PS3.5 7.8.1)."""
+    return bool(tag & 0x10000) and _FIRST_CREATOR <= tag & 0xFFFF <= _LAST_CREATOR
+
+
 def is_private(tag: int) -> bool:
     """Whether the tag's group number is odd (PS3.5 7.8)."""
     return bool(tag & 0x10000)
@@ -122,8 +127,7 @@ def private_vr_of(creator: str, tag: int) -> str | None:
 
 def names_a_maker(tag: int, raw: bytes) -> bool:
     """Whether an element is a private creator that the dictionaries know: nobody's name."""
-    is_creator = bool(tag & 0x10000) and _FIRST_CREATOR <= tag & 0xFFFF <= _LAST_CREATOR
-    return is_creator and raw.decode("ascii", "replace").strip(" \0") in _MAKERS
+    return is_creator(tag) and raw.decode("ascii", "replace").strip(" \0") in _MAKERS
 
 
 def format_tag(tag: int) -> str:

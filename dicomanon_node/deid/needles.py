@@ -26,7 +26,7 @@ from dicomanon_node.deid.detector import Detector
 from dicomanon_node.deid.kinds import Kind, Source
 from dicomanon_node.deid.spans import merged
 from dicomanon_node.deid.spelled_dates import Day, day_of, spelled_days
-from dicomanon_node.deid.spelling import composed, folded, forms, kana
+from dicomanon_node.deid.spelling import composed, folded, forms, is_wide, kana
 from dicomanon_node.deid.terms import Names, Shape, Term, Terms
 from dicomanon_node.deid.trade import EPONYMS, trade_words
 from dicomanon_node.errors import Reason, Refused
@@ -58,7 +58,6 @@ _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _NUMBER = re.compile(r"[\w./-]+", re.UNICODE)
 _SEPARATORS = re.compile(r"[\W_]+", re.UNICODE)
 _TOKENS = re.compile(r"\d+|[^\W\d_]+", re.UNICODE)
-_FIRST_WIDE = "\u2e80"  # CJK, Kana, Hangul: written without spaces between words
 _MIN_WIDE_WORD = 2
 
 # Makers whose whole name an institution may have: conversion programs fill in their own.
@@ -247,17 +246,17 @@ class _Collected:
         words = list(dict.fromkeys(_WORD.findall(group.lower())))
         for word in words:
             self._add_word(word)
-        parts = tuple(word for word in words if len(word) > 1 or _is_wide(word))[:_MAX_PARTS]
+        parts = tuple(word for word in words if len(word) > 1 or is_wide(word))[:_MAX_PARTS]
         self._add_together(parts)
         self.groups.append(parts)
-        self.initials.append(frozenset(folded(word[0]) for word in words if not _is_wide(word)))
+        self.initials.append(frozenset(folded(word[0]) for word in words if not is_wide(word)))
         # A given name of two, written in one.
         for component in group.split("^"):
             self._add_word("".join(_WORD.findall(component.lower())))
         # Initials are glued to the surname.
         for first, second in permutations(words[:_MAX_PARTS], 2):
             for form in forms(second):
-                if len(form) > _MIN_WORD and form in self.terms and not _is_wide(second):
+                if len(form) > _MIN_WORD and form in self.terms and not is_wide(second):
                     for glued in (folded(first[0]) + form, form + folded(first[0])):
                         # Bob Rain is no brain.
                         if not self._is_common(glued):
@@ -270,7 +269,7 @@ class _Collected:
     def _add_together(self, parts: tuple[str, ...]) -> None:
         # Two parts of one name side by side are that name, whatever else they mean.
         for first, second in permutations(parts, 2):
-            if _is_wide(first) or _is_wide(second):
+            if is_wide(first) or is_wide(second):
                 self.wide.add(re.escape(first) + r"[\W_]{0,3}" + re.escape(second))
                 self.words |= {first + gap + second for gap in ("", " ", "^", "\u3000")}
                 continue
@@ -289,7 +288,7 @@ class _Collected:
         return word in self.trade or bool(self.trade and word in _MAKERS)
 
     def _add_word(self, word: str) -> None:
-        if _is_wide(word):
+        if is_wide(word):
             if len(word) >= _MIN_WIDE_WORD:
                 spelled = {word, unicodedata.normalize("NFKC", word), *kana(word)}
                 self.words |= spelled
@@ -398,7 +397,3 @@ class _Collected:
         return frozenset(
             part for part in parts if part not in self.terms and len(part) >= _MIN_WORD
         )
-
-
-def _is_wide(word: str) -> bool:
-    return any(character >= _FIRST_WIDE for character in word)

@@ -18,7 +18,6 @@ from dicomanon_node.errors import Reason, Refused
 if TYPE_CHECKING:
     from dicomanon_node.deid.rewrite import Rewriter
 
-_FIRST_BLOCK, _LAST_BLOCK = 0x10, 0xFF
 _MAX_CREATOR_BYTES = 64
 # Where a maker's own format may be.
 _BLOB_VRS = frozenset({"LT", "OB", "OW", "ST", "UN", "UT"})
@@ -44,7 +43,7 @@ def rewrite_group(
         if stop is not None and stop > end:
             raise Refused(Reason.TRUNCATED, tag)
         number = tag & 0xFFFF
-        if _FIRST_BLOCK <= number <= _LAST_BLOCK and stop is not None:
+        if dictionary.is_creator(tag) and stop is not None:
             raw = buffer[value:stop]
             # PS3.5 7.8.1: a creator is one LO value; a block claimed by anything else is nobody's.
             is_creator = vr in ("LO", "UN") and length <= _MAX_CREATOR_BYTES and b"\\" not in raw

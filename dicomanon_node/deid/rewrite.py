@@ -21,26 +21,24 @@ from dicomanon_node.deid.elements import (
     SequenceEnd,
     header_reader,
     is_implicit_content,
-    leaves,
     read_implicit_header,
 )
-from dicomanon_node.deid.floor import CLASS_UID_TAGS
-from dicomanon_node.deid.identity import SOURCE_TAGS, Identity, Role
+from dicomanon_node.deid.identity import Identity, Role
 from dicomanon_node.deid.leaks import Guard
+from dicomanon_node.deid.learning import Learning
 from dicomanon_node.deid.patient import Patient
 from dicomanon_node.deid.plan import CHECKED, DROPPED_PRIVATE, KEPT, Plan
 from dicomanon_node.deid.rules import RuleAction
 from dicomanon_node.errors import Reason, Refused
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
-_EXPLICIT_NAME = b"PN"
 _SEQUENCE_CHANGES: Mapping[Change | None, structured.SequenceChange] = {
     **structured.SEQUENCE_CHANGES,
     **content.SEQUENCE_CHANGES,
 }
 
 
-class Rewriter:
+class Rewriter(Learning):
     """Rewrites one object. Not thread-safe; one is made for each object.
 
     Attributes:
@@ -67,22 +65,17 @@ class Rewriter:
 
     __slots__ = (
         "blob_texts",
-        "buffer",
-        "character_set",
         "document",
         "drops_private",
         "element_count",
-        "guard",
         "has_cleaned",
         "identity",
         "item_hash",
         "keeps_dates",
-        "learned",
         "limits",
         "overrides",
         "patient",
         "plan",
-        "product",
         "shifts_dates",
         "suspects",
     )
@@ -345,50 +338,6 @@ class Rewriter:
         self, decision: Decision, tag: int, vr: str, raw: bytes, new: bytes, creator: str
     ) -> None:
         """A maker's blob has been written again."""
-
-    def note_uid(self, original: bytes, new: bytes) -> None:
-        """A UID has been replaced, or would have been, had it not stayed the same."""
-        self.learned.add_uid(original, new)
-
-    def note_patient(self, original: bytes, new: bytes) -> None:
-        """A Patient ID has been replaced."""
-
-    def learn(self, tag: int, vr: str, raw: bytes, role: Role) -> bool:
-        """Remember a value if it identifies; returns whether it does."""
-        if vr == "PN" or tag in SOURCE_TAGS or dictionary.vr_of(tag) == "PN":
-            if self.guard is None:
-                # A name is a name, also where the object calls it a text.
-                known = "PN" if dictionary.vr_of(tag) == "PN" else vr
-                self.learned.add(tag, known, raw, self.character_set, role)
-            return True
-        return False
-
-    def forget(self, tag: int, vr: str, raw: bytes) -> None:
-        """Remember what must not be found any more of a value that goes."""
-        self.learn(tag, vr, raw, Role.SOUGHT)
-        if vr == "UI" and tag not in CLASS_UID_TAGS:
-            for uid in raw.split(b"\\"):
-                self.learned.add_uid(uid)
-
-    def forget_private(self, tag: int, vr: str, value: int, after: int) -> None:
-        """Remember whom a private element names that goes, and those in its items."""
-        if vr == "PN":
-            self._learn_private_name(tag, self.buffer[value:after])
-        elif vr == "SQ" and _EXPLICIT_NAME in self.buffer[value:after]:
-            for inner, inner_vr, start, end in leaves(self.buffer, value, after, implicit=False):
-                if inner_vr == "PN":
-                    self._learn_private_name(inner, self.buffer[start:end])
-
-    def _learn_private_name(self, tag: int, raw: bytes) -> None:
-        # Makers sign with the name of the product.
-        if raw.strip(b" \0^").lower() != self.product:
-            self.learn(tag, "PN", raw, Role.SOUGHT)
-
-    def forget_items(self, span: structured.Span) -> None:
-        """Remember what must not be found any more of a sequence that goes."""
-        implicit = is_implicit_content(span.encoded_vr, implicit=span.implicit)
-        for tag, vr, value, end in leaves(self.buffer, span.value, span.after, implicit=implicit):
-            self.forget(tag, vr, self.buffer[value:end])
 
     def sequence(  # noqa: C901  (one loop, kept flat for speed)
         self,

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import product
 
 # Letters that decompose into none of the basic ones, and their first letter.
+_FIRST_WIDE = "\u2e80"  # CJK, Kana, Hangul
 _NO_DECOMPOSITION = dict(zip("ßæœøđłŧħıðþŋ", "saoodlthidtn", strict=True))
 _QUOTES = dict.fromkeys("\u2018\u2019\u02bc\u00b4\u0060", "'")
 _DASHES = dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
@@ -140,3 +141,8 @@ def _half_width() -> dict[int, str]:
 
 
 _HALF_WIDTH = _half_width()
+
+
+def is_wide(word: str) -> bool:
+    """Whether there is a letter in it of a script that is written without spaces."""
+    return any(character >= _FIRST_WIDE for character in word)

@@ -43,6 +43,6 @@ def _private(old: Element) -> PrivateTag:
 class _AsItIs:
     # Leaves a maker's fields alone: only asked whether there are any.
 
-    def changed(self, tag: int | None, vr: str, raw: bytes) -> bytes:  # noqa: ARG002
+    def changed(self, tag: int | None, vr: str, raw: bytes) -> bytes:  # noqa: ARG002  (the protocol's)
         """The field as it is."""
         return raw

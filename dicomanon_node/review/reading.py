@@ -291,7 +291,7 @@ def _element(
 def _sequence(
     tag: int, creator: str, items: object, character_set: bytes, file: BinaryIO
 ) -> Element:
-    read_items = tuple(_item(each, character_set, file) for each in items)  # type: ignore[attr-defined]
+    read_items = tuple(_item(each, character_set, file) for each in items)  # type: ignore[attr-defined]  # pydicom types a value loosely
     return Element(tag, "SQ", creator, b"", len(read_items), items=read_items)
 
 

@@ -192,7 +192,7 @@ class CountOnly:
     def __init__(self) -> None:
         self.failed = 0
 
-    def tell(self, path: Steps, source: str, demand: str, reason: str) -> None:  # noqa: ARG002
+    def tell(self, path: Steps, source: str, demand: str, reason: str) -> None:  # noqa: ARG002  (the protocol's)
         """One judgement."""
         self.failed += bool(reason)
 
