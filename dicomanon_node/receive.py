@@ -12,18 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicomanon_node.deid.boundaries import HeaderScanner, Limits, PixelTail
-from dicomanon_node.deid.convert import (
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    EXPLICIT_VR_BIG_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    ByteSwapper,
-    Inflater,
-    output_transfer_syntax,
-)
-from dicomanon_node.deid.elements import Elements
-from dicomanon_node.deid.engine import Deidentified, Deidentifier
+from dicomanon_node.dataset_stream import Announced, DatasetStream
+from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.rules import StudyRules
+from dicomanon_node.deid.templates import Templates
 from dicomanon_node.errors import Reason, Refused, Status
 from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
 from dicomanon_node.ops.logs import Log
@@ -34,8 +26,7 @@ from dicomanon_node.spool.layout import Layout
 from dicomanon_node.spool.spool import Spool
 from dicomanon_node.spool.watch import SpoolWatch
 
-_SOP_CLASS_UID = 0x00080016
-_SOP_INSTANCE_UID = 0x00080018
+_STORED = Outcome(Status.SUCCESS)
 
 
 class TellFact(Protocol):
@@ -80,7 +71,7 @@ class ReceiveSettings:
 
 
 class Receiver:
-    """Takes instances from associations. Thread-safe: what it holds never changes.
+    """Takes instances from associations. Thread-safe.
 
     Args:
         router: Finds the study.
@@ -99,6 +90,7 @@ class Receiver:
         self.log = log
         self.facts = facts
         self.spool_watch = SpoolWatch(spool, log)
+        self.templates: Templates[Route] = Templates()
 
     def begin(self, request: StoreRequest, association: AssociationFacts) -> Instance:
         """Start to take one instance."""
@@ -115,19 +107,23 @@ class ReceivedInstance:
         self._request = request
         self._association = association
         self._started = time.monotonic()
-        self._transfer_syntax_uid = output_transfer_syntax(request.transfer_syntax_uid)
-        self._implicit = request.transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
-        self._converter = self._make_converter()
-        self._header = HeaderScanner(implicit=self._implicit, limits=receiver.settings.limits)
-        self._pixels: PixelTail | None = None
-        self._trailer = HeaderScanner(implicit=self._implicit, limits=receiver.settings.limits)
-        self._pending: list[bytes | memoryview] = []
+        self._stream = DatasetStream(
+            Announced(
+                request.sop_class_uid,
+                request.sop_instance_uid,
+                request.transfer_syntax_uid,
+                association.called_aet,
+            ),
+            receiver.router,
+            receiver.settings,
+            self._write_out,
+            templates=receiver.templates,
+        )
         self._file: IncomingFile | None = None
-        self._route: Route | None = None
-        self._deidentifier: Deidentifier | None = None
-        self._result: Deidentified | None = None
         self._received_bytes = 0
+        self._committed: Committed | None = None
         self._refusal: Refused | None = None
+        self._answered_ms = 0.0
 
     def write(self, fragments: Sequence[memoryview]) -> None:
         """Take the next fragments; what is wrong with them is told by `finish`."""
@@ -137,9 +133,7 @@ class ReceivedInstance:
             return
         try:
             self._check_size()
-            for fragment in fragments:
-                self._convert_and_take(fragment)
-            self._flush()
+            self._stream.feed(fragments)
         except Exception as error:  # noqa: BLE001  (promise 3: whatever it is, it refuses)
             self._refuse(error)
 
@@ -147,13 +141,24 @@ class ReceivedInstance:
         """Complete the instance; 0000H only if it is durable and queued."""
         if self._refusal is None:
             try:
-                committed = self._complete()
+                self._stream.finish()
+                self._committed = self._commit()
             except Exception as error:  # noqa: BLE001  (promise 3)
                 self._refuse(error)
-            else:
-                self._tell_stored(committed)
-                return Outcome(Status.SUCCESS)
-        return self._tell_refused()
+        self._answered_ms = self._elapsed_ms
+        if self._refusal is not None:
+            return Outcome.refused(self._refusal.reason)
+        return _STORED
+
+    def answered(self) -> None:
+        """The peer has its answer. Now what it need not wait for: tidy up, tell, learn."""
+        if self._file is not None:
+            self._file.discard()
+        if self._committed is None:
+            self._tell_refused(self._refusal or Refused(Reason.INTERNAL))
+        else:
+            self._tell_stored(self._committed)
+            self._stream.teach()
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -168,107 +173,23 @@ class ReceivedInstance:
             ms=self._elapsed_ms,
         )
 
-    # The steps, in their order.
-
-    def _make_converter(self) -> Inflater | ByteSwapper | None:
-        settings = self._receiver.settings
-        if self._request.transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-            return Inflater(settings.deflated_bytes)
-        if self._request.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN:
-            return ByteSwapper(settings.converted_bytes, settings.limits.nesting)
-        return None
+    # The steps, in their order; those before the spool are in `dataset_stream`.
 
     def _check_size(self) -> None:
         if self._received_bytes > self._receiver.settings.limits.object_bytes:
             raise Refused(Reason.OBJECT_TOO_LARGE)
 
-    def _convert_and_take(self, fragment: memoryview) -> None:
-        if self._converter is None:
-            self._take(fragment)
-            return
-        for piece in self._converter.feed(fragment):
-            self._take(memoryview(piece))
-            self._flush()
-
-    def _take(self, fragment: memoryview) -> None:
-        if self._pixels is None:
-            if not self._header.feed(fragment):
-                return
-            fragment = self._pass_header()
-        pixels = self._pixels
-        if pixels is None:
-            raise Refused(Reason.INTERNAL)
-        taken = pixels.take(fragment)
-        if taken:
-            self._pending.append(fragment[:taken])
-        if taken < len(fragment):
-            self._trailer.feed(fragment[taken:])
-
-    def _pass_header(self) -> memoryview:
-        # The header is complete: from here on the instance has rules and a file.
-        element = self._header.pixel_element
-        if element is None:
-            raise Refused(Reason.INTERNAL)
-        _, _, start, value, length = element
-        collected = bytes(self._header.buffer)
-        self._deidentify(collected[:start])
-        self._pixels = PixelTail(length)
-        rest = memoryview(collected)
-        self._pending.append(rest[start:value])
-        return rest[value:]
-
-    def _deidentify(self, header: bytes) -> None:
-        receiver = self._receiver
-        elements = Elements(header, self._header.rows, implicit=self._implicit)
-        self._check_command(elements)
-        self._route = receiver.router.route(elements, self._association.called_aet)
-        self._deidentifier = Deidentifier(
-            elements, self._route.plan, self._transfer_syntax_uid, receiver.settings.limits
-        )
-        self._result = self._deidentifier.header()
-        self._file = receiver.spool.open()
-        self._pending.extend(self._result.chunks)
-
-    def _check_command(self, elements: Elements) -> None:
-        # PS3.4 B.2.3: a data set that is not what the command announced is A900H.
-        for tag, announced in (
-            (_SOP_CLASS_UID, self._request.sop_class_uid),
-            (_SOP_INSTANCE_UID, self._request.sop_instance_uid),
-        ):
-            found = elements.ascii(tag)
-            if not found:
-                raise Refused(Reason.MISSING_UID, tag)
-            if found != announced:
-                raise Refused(Reason.UID_MISMATCH, tag)
-
-    def _flush(self) -> None:
-        # The pending views point into the socket buffer: they are written before it is reused.
-        if self._pending and self._file is not None:
-            self._file.write(self._pending)
-            self._pending.clear()
-
-    def _complete(self) -> Committed:
-        if self._converter is not None:
-            for piece in self._converter.finish():
-                self._take(memoryview(piece))
-                self._flush()
-        if self._pixels is None:
-            self._header.finish()
-            self._deidentify(bytes(self._header.buffer))
-        elif not self._pixels.is_complete:
-            raise Refused(Reason.TRUNCATED)
-        else:
-            self._trailer.finish()
-            if self._deidentifier is not None and self._trailer.rows:
-                self._pending.extend(self._deidentifier.trailer(self._trailer))
-        self._flush()
-        return self._commit()
+    def _write_out(self, chunks: list[bytes | memoryview]) -> None:
+        if self._file is None:
+            self._file = self._receiver.spool.open()
+        self._file.write(chunks)
 
     def _commit(self) -> Committed:
-        if self._file is None or self._result is None or self._route is None:
+        route, result = self._stream.route, self._stream.result
+        if self._file is None or result is None or route is None:
             raise Refused(Reason.INTERNAL)
-        settings, rules = self._receiver.settings, self._route.plan.rules
-        names = self._result.names
+        settings, rules = self._receiver.settings, route.plan.rules
+        names = result.names
         outgoing_path = None
         if settings.layout is not None and settings.is_written(rules):
             outgoing_path = settings.layout.render({"study": rules.name, **names})
@@ -282,7 +203,8 @@ class ReceivedInstance:
 
     @property
     def _study(self) -> str | None:
-        return self._route.plan.rules.name if self._route else None
+        route = self._stream.route
+        return route.plan.rules.name if route else None
 
     @property
     def _elapsed_ms(self) -> float:
@@ -303,13 +225,10 @@ class ReceivedInstance:
         if self._file is not None:
             self._file.discard()
             self._file = None
-        # The original header is not kept longer than it is needed.
-        self._pending.clear()
-        self._header.buffer.clear()
-        self._trailer.buffer.clear()
+        self._stream.abandon()
 
     def _tell_stored(self, committed: Committed) -> None:
-        route, result = self._route, self._result
+        route, result = self._stream.route, self._stream.result
         if route is None or result is None:
             return
         self._receiver.spool_watch.stored()
@@ -325,9 +244,9 @@ class ReceivedInstance:
             series_uid=names["SeriesInstanceUID"],
             sop_instance_uid=names["SOPInstanceUID"],
             sop_class=self._request.sop_class_uid,
-            transfer_syntax=self._transfer_syntax_uid,
+            transfer_syntax=self._stream.transfer_syntax_uid,
             bytes=self._received_bytes,
-            ms=self._elapsed_ms,
+            ms=self._answered_ms,
             duplicate=committed.is_duplicate,
             variant=committed.is_variant,
             destination_count=len(settings.forwarded_to(rules)),
@@ -344,10 +263,10 @@ class ReceivedInstance:
             )
         )
 
-    def _tell_refused(self) -> Outcome:
-        refusal = self._refusal or Refused(Reason.INTERNAL)
+    def _tell_refused(self, refusal: Refused) -> None:
         self._receiver.spool_watch.refused(refusal)
-        names = self._result.names if self._result else {}
+        result = self._stream.result
+        names = result.names if result else {}
         self._receiver.log.event(
             "instance.refused",
             association=self._association.association_id,
@@ -360,7 +279,7 @@ class ReceivedInstance:
             sop_class=self._request.sop_class_uid,
             transfer_syntax=self._request.transfer_syntax_uid,
             bytes=self._received_bytes,
-            ms=self._elapsed_ms,
+            ms=self._answered_ms,
         )
         self._receiver.facts.send(
             InstanceFact(
@@ -372,4 +291,3 @@ class ReceivedInstance:
                 is_stored=False,
             )
         )
-        return Outcome.refused(refusal.reason)

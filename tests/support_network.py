@@ -74,6 +74,7 @@ class StoredInstance:
     writes: int = 0
     finished: int = 0
     abandoned: int = 0
+    answered_count: int = 0
 
     def write(self, fragments: Sequence[memoryview]) -> None:
         self.writes += 1
@@ -83,6 +84,9 @@ class StoredInstance:
     def finish(self) -> Outcome:
         self.finished += 1
         return self.outcome
+
+    def answered(self) -> None:
+        self.answered_count += 1
 
     def abandon(self) -> None:
         self.abandoned += 1

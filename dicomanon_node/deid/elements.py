@@ -262,14 +262,16 @@ class Elements:
         buffer: The encoded header.
         implicit: Whether it is Implicit VR Little Endian.
         rows: The elements.
+        asked: Tags of the elements that somebody has looked at by their tag.
     """
 
-    __slots__ = ("_by_tag", "buffer", "implicit", "rows")
+    __slots__ = ("_by_tag", "asked", "buffer", "implicit", "rows")
 
     def __init__(self, buffer: Buffer, rows: list[Element], *, implicit: bool) -> None:
         self.buffer = bytes(buffer)  # no copy where it is bytes already
         self.implicit = implicit
         self.rows = rows
+        self.asked: set[int] = set()
         self._by_tag = {row[0]: row for row in rows}
 
     def __contains__(self, tag: int) -> bool:
@@ -277,10 +279,12 @@ class Elements:
 
     def row(self, tag: int) -> Element | None:
         """The element, or None where it is absent."""
+        self.asked.add(tag)
         return self._by_tag.get(tag)
 
     def value(self, tag: int) -> bytes | None:
         """The encoded value (PHI), or None where the element is absent."""
+        self.asked.add(tag)
         row = self._by_tag.get(tag)
         return None if row is None else self.buffer[row[3] : row[4]]
 

@@ -87,13 +87,13 @@ class Deidentifier:
         limits: Limits,
         trace: Trace | None = None,
     ) -> None:
-        self._elements = elements
-        self._plan = plan.for_sop_class(elements.ascii(_SOP_CLASS_UID))
-        self._transfer_syntax_uid = transfer_syntax_uid
-        self._limits = limits
+        self.elements = elements
+        self.plan = plan.for_sop_class(elements.ascii(_SOP_CLASS_UID))
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self.limits = limits
         self._trace = trace
-        self._patient = self._whose()
-        self._rewriter = self._make_rewriter(elements, None)
+        self.patient = self._whose()
+        self.rewriter = self._make_rewriter(elements, None)
 
     def header(self) -> Deidentified:
         """De-identify all elements before the pixel data.
@@ -102,24 +102,24 @@ class Deidentifier:
             Refused: MISSING_UID, BURNED_IN, ACTION_FAILED, LEAK_FOUND or what the walk finds.
         """
         for tag in MANDATORY_UIDS:
-            if not self._elements.ascii(tag):
+            if not self.elements.ascii(tag):
                 raise Refused(Reason.MISSING_UID, tag)
-        if self._has_burned_in and self._plan.rules.burned_in is BurnedIn.REFUSE:
+        if self._has_burned_in and self.plan.rules.burned_in is BurnedIn.REFUSE:
             raise Refused(Reason.BURNED_IN, _BURNED_IN_ANNOTATION)
-        if self._plan.cleans_text:
-            self._learn_first()
+        if self.plan.cleans_text:
+            self._learn_first(self.rewriter)
         written, names = self._as_before() or self._guarded()
         written = self._with_originals(written)
         meta = labels.file_meta(
             names["SOPClassUID"].encode(),
             names["SOPInstanceUID"].encode(),
-            self._transfer_syntax_uid,
+            self.transfer_syntax_uid,
         )
-        guard = self._rewriter.guard
+        guard = self.rewriter.guard
         return Deidentified(
             chunks=[meta, written],
             names=names,
-            element_count=self._rewriter.element_count,
+            element_count=self.rewriter.element_count,
             guarded_count=guard.removed_count if guard else 0,
         )
 
@@ -130,33 +130,36 @@ class Deidentifier:
             Refused: UNPARSABLE if one of them belongs before the pixel data: what stands
                 there has been written already. Or what the walk finds.
         """
-        trailing = Elements(bytes(scanner.buffer), scanner.rows, implicit=self._elements.implicit)
-        for row in trailing.rows:
-            if row[0] <= max(PIXEL_DATA_TAGS):
-                raise Refused(Reason.UNPARSABLE, row[0])
+        trailing = Elements(bytes(scanner.buffer), scanner.rows, implicit=self.elements.implicit)
         # Always guarded: the whole identity is known by now.
-        identity = self._rewriter.learned if self._plan.is_guarded else None
-        rewriter = self._make_rewriter(trailing, identity)
-        written = Writing(rewriter, trailing, {}).written()
-        if identity is not None and leaks.remains(written, identity):
-            raise Refused(Reason.LEAK_FOUND)
-        return [written]
+        identity = self.rewriter.learned if self.plan.is_guarded else None
+        return written_trailer(trailing, self._make_rewriter(trailing, identity), identity)
+
+    def again(self) -> Rewriter:
+        """A rewriter that would do what has been done once more, element by element."""
+        done = self.rewriter
+        guarded_by = done.learned if done.guard is not None else None
+        rewriter = self._make_rewriter(self.elements, guarded_by)
+        rewriter.suspects = done.suspects
+        if self.plan.cleans_text and guarded_by is None:
+            self._learn_first(rewriter)
+        return rewriter
 
     def _is_found(
         self, search: Callable[[bytes, Identity], bool], written: bytes, identity: Identity
     ) -> bool:
-        texts = self._rewriter.blob_texts
+        texts = self.rewriter.blob_texts
         return search(written, identity) or (bool(texts) and search(b"\n".join(texts), identity))
 
     def _guarded(self) -> tuple[bytes, dict[str, str]]:
         # Once without a guard; where an identifier has survived, once more with it.
         written, names = self._rewrite()
-        identity = self._rewriter.learned
-        if not self._plan.is_guarded or not self._is_found(leaks.survives, written, identity):
+        identity = self.rewriter.learned
+        if not self.plan.is_guarded or not self._is_found(leaks.survives, written, identity):
             return written, names
         suspects = self._suspects(written, identity)
-        self._rewriter = self._make_rewriter(self._elements, identity)
-        self._rewriter.suspects = suspects
+        self.rewriter = self._make_rewriter(self.elements, identity)
+        self.rewriter.suspects = suspects
         if self._trace is not None:
             self._trace.restart()
         written, names = self._rewrite()
@@ -171,10 +174,10 @@ class Deidentifier:
             tag in SOURCE_TAGS or vr_of(tag) not in _REMEMBERED_VRS for tag in suspects
         ):
             return
-        suspicions = self._plan.suspicions
+        suspicions = self.plan.suspicions
         if len(suspicions) >= _MAX_REMEMBERED:
             suspicions.clear()
-        suspicions[self._patient.own_id] = Suspicion(identity.again(), suspects)
+        suspicions[self.patient.own_id] = Suspicion(identity.again(), suspects)
 
     def _as_before(self) -> tuple[bytes, dict[str, str]] | None:
         """Rewrite the object as its patient's last one was, in one pass.
@@ -182,13 +185,13 @@ class Deidentifier:
         The result is that of `_guarded`, or None: the identifiers turned out to be others, or
         something else is to be cleaned, or one has survived.
         """
-        suspicion = self._plan.suspicions.get(self._patient.own_id)
-        if suspicion is None or self._trace is not None or self._plan.cleans_text:
+        suspicion = self.plan.suspicions.get(self.patient.own_id)
+        if suspicion is None or self._trace is not None or self.plan.cleans_text:
             return None
         for tag in suspicion.tags:
-            if _UID_LIKE.search(self._elements.value(tag) or b""):
+            if _UID_LIKE.search(self.elements.value(tag) or b""):
                 return None
-        rewriter = self._rewriter
+        rewriter = self.rewriter
         rewriter.take_for_granted(suspicion.identity.again(), suspicion.tags)
         try:
             written, names = self._rewrite()
@@ -203,65 +206,65 @@ class Deidentifier:
                 and not leaks.survives(written, rewriter.learned)
             ):
                 return written, names
-        self._rewriter = self._make_rewriter(self._elements, None)
+        self.rewriter = self._make_rewriter(self.elements, None)
         return None
 
     def _suspects(self, written: bytes, identity: Identity) -> frozenset[int] | None:
         # What is compressed is found by its fields, which do not tell where they are.
-        if self._rewriter.blob_texts or self._trace is not None:
+        if self.rewriter.blob_texts or self._trace is not None:
             return None
-        return leaks.suspects(written, identity, implicit=self._elements.implicit)
+        return leaks.suspects(written, identity, implicit=self.elements.implicit)
 
     @property
     def _has_burned_in(self) -> bool:
-        return self._elements.ascii(_BURNED_IN_ANNOTATION).upper() == "YES"
+        return self.elements.ascii(_BURNED_IN_ANNOTATION).upper() == "YES"
 
     def _whose(self) -> Patient:
         # An object without a Patient ID still belongs to one patient: that of its study.
-        own_id = (self._elements.value(_PATIENT_ID) or b"").strip(b" \0")
-        scope = own_id or b"study:" + self._elements.ascii(_STUDY_INSTANCE_UID).encode()
-        pseudonyms = self._plan.pseudonyms
+        own_id = (self.elements.value(_PATIENT_ID) or b"").strip(b" \0")
+        scope = own_id or b"study:" + self.elements.ascii(_STUDY_INSTANCE_UID).encode()
+        pseudonyms = self.plan.pseudonyms
         return Patient(own_id, scope, pseudonyms.patient(scope), pseudonyms.days(scope))
 
     def _make_rewriter(self, elements: Elements, guarded_by: Identity | None) -> Rewriter:
-        arguments = (elements.buffer, self._plan, self._patient, self._limits, guarded_by)
+        arguments = (elements.buffer, self.plan, self.patient, self.limits, guarded_by)
         trace = self._trace
         rewriter = Rewriter(*arguments) if trace is None else TracedRewriter(*arguments, trace)
-        rewriter.document = dummies.document(self._elements.ascii(_MIME_TYPE).lower())
-        model = self._elements.value(_MODEL_NAME) or b""
+        rewriter.document = dummies.document(self.elements.ascii(_MIME_TYPE).lower())
+        model = self.elements.value(_MODEL_NAME) or b""
         rewriter.product = model.strip(b" \0^").lower()
-        rewriter.character_set = self._elements.value(_SPECIFIC_CHARACTER_SET) or b""
+        rewriter.character_set = self.elements.value(_SPECIFIC_CHARACTER_SET) or b""
         return rewriter
 
-    def _learn_first(self) -> None:
+    def _learn_first(self, rewriter: Rewriter) -> None:
         # Descriptors come before the names that are to be cleaned out of them.
-        rewriter, buffer = self._rewriter, self._elements.buffer
-        for tag, encoded_vr, _, value, end, _ in self._elements.rows:
+        buffer = self.elements.buffer
+        for tag, encoded_vr, _, value, end, _ in self.elements.rows:
             vr = encoded_vr if encoded_vr != "UN" else vr_of(tag) or "UN"
             is_name = vr == "PN" or vr_of(tag) == "PN"
             if tag & 0x10000 or not (is_name or tag in SOURCE_TAGS):
                 continue
-            decision = self._plan.decide(tag, vr)
+            decision = self.plan.decide(tag, vr)
             if decision.change is not Change.CLEAN_TEXT:
                 role = Role.SOUGHT if decision.removes else Role.RETAINED
                 rewriter.learn(tag, vr, buffer[value:end], role)
 
     def _rewrite(self) -> tuple[bytes, dict[str, str]]:
-        elements, rewriter = self._elements, self._rewriter
+        elements, rewriter = self.elements, self.rewriter
         insertions = {
             tag: self._added(tag, rule.value or "")
-            for tag, rule in self._plan.added_values()
+            for tag, rule in self.plan.added_values()
             if tag not in elements
         }
         if _PATIENT_ID not in elements and _PATIENT_ID not in insertions:
-            decision = self._plan.decide(_PATIENT_ID, "LO")
+            decision = self.plan.decide(_PATIENT_ID, "LO")
             if decision.change is Change.PATIENT:
-                pseudonym = self._patient.pseudonym.encode()
+                pseudonym = self.patient.pseudonym.encode()
                 insertions[_PATIENT_ID] = element(
                     _PATIENT_ID, "LO", pseudonym, implicit=elements.implicit
                 )
         insertions |= self._labels()
-        if self._plan.rules.encrypts_for is not None:
+        if self.plan.rules.encrypts_for is not None:
             # Takes the place of somebody else's, and is made when all is over.
             insertions[ENCRYPTED_ATTRIBUTES_SEQUENCE] = b""
         writing = Writing(rewriter, elements, insertions)
@@ -274,36 +277,36 @@ class Deidentifier:
         )
         if self._trace is not None:
             self._note_insertions(self._trace, insertions)
-        self._writing, self._insertions = writing, insertions
+        self._writing, self.insertions = writing, insertions
         return writing.written(), writing.names()
 
     def _with_originals(self, written: bytes) -> bytes:
         # After the guard: what is encrypted is not searched.
-        recipient = self._plan.rules.encrypts_for
+        recipient = self.plan.rules.encrypts_for
         if recipient is None:
             return written
-        implicit = self._elements.implicit
+        implicit = self.elements.implicit
         encrypted = attributes_element(
-            originals(self._elements, self._writing.changes),
+            originals(self.elements, self._writing.changes),
             recipient=recipient,
-            pseudonyms=self._plan.pseudonyms,
+            pseudonyms=self.plan.pseudonyms,
             implicit=implicit,
         )
-        self._insertions[ENCRYPTED_ATTRIBUTES_SEQUENCE] = encrypted
+        self.insertions[ENCRYPTED_ATTRIBUTES_SEQUENCE] = encrypted
         if self._trace is not None:
             source = "originals, encrypted for the study's recipient"
             self._trace.note(ENCRYPTED_ATTRIBUTES_SEQUENCE, "SQ", source, Outcome.ADDED)
         return self._writing.written()
 
     def _note_insertions(self, trace: Trace, insertions: Mapping[int, bytes]) -> None:
-        read = header_reader(implicit=self._elements.implicit)
+        read = header_reader(implicit=self.elements.implicit)
         for tag, encoded in sorted(insertions.items()):
             if encoded:
                 _, vr, value, _ = read(encoded, 0, len(encoded))
                 is_label = tag in labels.LABEL_TAGS
-                source = "label" if is_label else self._plan.decide(tag, vr).source
-                old = self._elements.value(tag) or b""
-                outcome = Outcome.REPLACED if tag in self._elements else Outcome.ADDED
+                source = "label" if is_label else self.plan.decide(tag, vr).source
+                old = self.elements.value(tag) or b""
+                outcome = Outcome.REPLACED if tag in self.elements else Outcome.ADDED
                 trace.note(tag, vr, source, outcome, old, encoded[value:])
         trace.steps.sort(key=lambda step: step.path[0][0])
 
@@ -311,11 +314,11 @@ class Deidentifier:
         vr = vr_of(tag)
         if vr is None or vr not in TEXT_VRS | NUMERIC_VRS:
             raise Refused(Reason.ACTION_FAILED, tag)
-        value = encoded_text(text, vr, self._rewriter.character_set, tag)
-        return element(tag, vr, value, implicit=self._elements.implicit)
+        value = encoded_text(text, vr, self.rewriter.character_set, tag)
+        return element(tag, vr, value, implicit=self.elements.implicit)
 
     def _labels(self) -> dict[int, bytes]:
-        elements, plan, rewriter = self._elements, self._plan, self._rewriter
+        elements, plan, rewriter = self.elements, self.plan, self.rewriter
         implicit = elements.implicit
         row = elements.row(labels.DEIDENTIFICATION_METHOD)
         previous = b""
@@ -343,14 +346,36 @@ class Deidentifier:
 
     def _previous_codes(self) -> bytes:
         # The items of the sequence, rewritten like those of any other.
-        row = self._elements.row(labels.DEIDENTIFICATION_METHOD_CODES)
+        row = self.elements.row(labels.DEIDENTIFICATION_METHOD_CODES)
         if row is None or row[1] != "SQ":
             return b""
         tag, vr, start, value, end, stop = row
         is_undefined = stop != end
-        new, _ = self._rewriter.sequence(
-            tag, vr, start, value, None if is_undefined else stop, stop, self._elements.implicit, 0
+        new, _ = self.rewriter.sequence(
+            tag, vr, start, value, None if is_undefined else stop, stop, self.elements.implicit, 0
         )
         if new is None:
-            return self._elements.buffer[value:end]
+            return self.elements.buffer[value:end]
         return new[value - start : len(new) - (8 if is_undefined else 0)]
+
+
+def written_trailer(
+    trailing: Elements, rewriter: Rewriter, identity: Identity | None
+) -> list[Chunk]:
+    """De-identify the elements after the pixel data.
+
+    Args:
+        trailing: The elements (PHI).
+        rewriter: One that has rewritten nothing yet; guarded by `identity`.
+        identity: The identifiers of the whole object; None where nothing is guarded.
+
+    Raises:
+        Refused: As `Deidentifier.trailer`.
+    """
+    for row in trailing.rows:
+        if row[0] <= max(PIXEL_DATA_TAGS):
+            raise Refused(Reason.UNPARSABLE, row[0])
+    written = Writing(rewriter, trailing, {}).written()
+    if identity is not None and leaks.remains(written, identity):
+        raise Refused(Reason.LEAK_FOUND)
+    return [written]

@@ -46,6 +46,13 @@ def windows(output: bytes) -> Iterator[bytes]:
         yield output[start : start + _WINDOW_BYTES + _OVERLAP_BYTES]
 
 
+def uid_runs(output: bytes) -> Iterator[bytes]:
+    """Whatever looks like a UID in the bytes, also where it runs into what follows its NULs."""
+    for window in windows(output):
+        yield from _UID_RUN.findall(window)
+        yield from _UID_RUN.findall(window.translate(None, b"\0"))
+
+
 def has_uid(data: bytes, identity: Identity) -> bool:
     """Whether one of the original UIDs is in the bytes."""
     return any(identity.holds_uid(run) for run in _UID_RUN.findall(data))

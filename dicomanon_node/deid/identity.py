@@ -228,11 +228,20 @@ class Identity:
         return other
 
     def is_like(self, other: "Identity") -> bool:
-        """Whether these are the same identifiers, UIDs aside."""
-        if (self._sought, self._retained) != (other._sought, other._retained):  # noqa: SLF001  (its own class)
+        """Whether these are the same identifiers, UIDs aside; then they are searched for as one."""
+        if not self.has_sources_of(other):
             return False
         self._needles = other.needles()
         return True
+
+    @property
+    def source_count(self) -> int:
+        """How many identifiers there are, UIDs aside."""
+        return len(self._sought) + len(self._retained)
+
+    def has_sources_of(self, other: "Identity") -> bool:
+        """Whether these are the same identifiers, UIDs aside."""
+        return self._sought == other._sought and self._retained == other._retained  # noqa: SLF001  (its own class)
 
     def needles(self) -> Needles:
         """What to search for."""

@@ -9,6 +9,8 @@ What counts as an identifier, and when a word of the trade does, is said in `nee
 (the weighing rule, ADR 0013); texts are cleaned in `cleaning`.
 """
 
+from collections.abc import Iterable
+
 from dicomanon_node.deid import dictionary
 from dicomanon_node.deid.cleaning import cleaned, is_hidden_in, spans_in
 from dicomanon_node.deid.detector import (
@@ -84,6 +86,22 @@ def suspects(output: bytes, identity: Identity, *, implicit: bool) -> frozenset[
         middle = (first + last) // 2
         halves += [(first, middle), (middle, last)]
     return frozenset(found) if 0 < len(found) <= _MAX_SUSPECTS else None
+
+
+def is_suspected(values: Iterable[tuple[str, bytes]], identity: Identity) -> bool:
+    """Whether `suspects` would name one of these elements, if they stood in a data set.
+
+    Args:
+        values: VR and written value of each.
+        identity: The identifiers.
+    """
+    plain = []
+    for vr, raw in values:
+        if vr in _NUMBERS or raw.isascii():
+            plain.append(raw)
+        elif not has_few_letters_beyond_ascii(raw) or survives(raw, identity):
+            return True
+    return survives(b"\n".join(plain), identity)
 
 
 def remains(output: bytes, identity: Identity) -> bool:

@@ -81,10 +81,11 @@ class Writing:
         guard, suspects = rewriter.guard, rewriter.suspects
         wanted = sorted(self._insertions, reverse=True)
         next_tag = wanted.pop() if wanted else _NO_TAG
-        run = skip_until = 0
-        # Bytes behind the last row are no element that anybody has judged.
-        size = self._elements.rows[-1][5] if self._elements.rows else 0
-        for tag, vr, start, value, end, stop in self._elements.rows:
+        # Bytes before the first and behind the last row are no element that anybody has judged.
+        rows = self._elements.rows
+        run = skip_until = rows[0][2] if rows else 0
+        size = rows[-1][5] if rows else 0
+        for tag, vr, start, value, end, stop in rows:
             if start < skip_until:
                 continue  # a private group is rewritten as one
             while tag >= next_tag:
@@ -131,7 +132,7 @@ class Writing:
             parts.append(next_tag)
             next_tag = wanted.pop() if wanted else _NO_TAG
         rewriter.guard = guard
-        rewriter.count(len(self._elements.rows))
+        rewriter.count(len(rows))
 
     def written(self) -> bytes:
         """All of it."""

@@ -80,6 +80,13 @@ class Instance(Protocol):
     def finish(self) -> Outcome:
         """The last fragment has come. Returns 0000H only if the instance is durable."""
 
+    def answered(self) -> None:
+        """The outcome has been sent, or could not be.
+
+        The time for what the peer need not wait for. Called once after `finish`, unless that
+        raised.
+        """
+
     def abandon(self) -> None:
         """The association is lost before the last fragment. Leaves nothing behind."""
 

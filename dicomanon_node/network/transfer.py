@@ -248,14 +248,26 @@ class DataTransfer:
         self.flush()
         request, self._request = self._request, None
         outcome = self._verdict
-        if self._instance is not None:
+        instance = self._instance
+        if instance is not None:
             try:
-                outcome = self._instance.finish()
+                outcome = instance.finish()
             except Exception as error:  # noqa: BLE001  (fails closed, whatever the service does)
                 outcome = self._refuse_instance(error)
+                instance = None
             self._instance = None
         self._verdict = None
-        self._answer(request, outcome or Outcome.refused(Reason.INTERNAL))
+        try:
+            self._answer(request, outcome or Outcome.refused(Reason.INTERNAL))
+        finally:
+            if instance is not None:
+                self._tell_answered(instance)
+
+    def _tell_answered(self, instance: Instance) -> None:
+        try:
+            instance.answered()
+        except Exception as error:  # noqa: BLE001  (the answer stands)
+            self._failed(error)
 
     def _refuse_instance(self, error: Exception) -> Outcome:
         """The service raised: give the instance up, remember what the peer is to be told."""

@@ -2,25 +2,15 @@
 
     header -> route -> de-identify, with a trace
 
-The order is that of `receive`, so what is refused there is refused here, for the same
+The way is that of `dataset_stream`, so what is refused there is refused here, for the same
 reason. Nothing is written: what comes out of the engine is let go.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomanon_node.deid.boundaries import HeaderScanner, PixelTail
-from dicomanon_node.deid.convert import (
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    EXPLICIT_VR_BIG_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    ByteSwapper,
-    Inflater,
-    output_transfer_syntax,
-)
+from dicomanon_node.dataset_stream import Announced, DatasetStream
 from dicomanon_node.deid.elements import Elements
-from dicomanon_node.deid.engine import Deidentifier
 from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import Reason, Refused, Status
 from dicomanon_node.network.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
@@ -30,8 +20,6 @@ from dicomanon_node.routing import Route, Router
 
 _READ_BYTES: Final = 1 << 20
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
-_SOP_CLASS_UID: Final = 0x00080016
-_SOP_INSTANCE_UID: Final = 0x00080018
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +106,7 @@ def taken(file: DicomFile, way: Way) -> Passage:
         passage.refusal = NO_TRANSFER_SYNTAX
     else:
         try:
-            _Taking(file, way, passage).run()
+            _take(file, way, passage)
         except Refused as refused:
             passage.refusal = Refusal.of(refused)
         except OSError:
@@ -128,96 +116,25 @@ def taken(file: DicomFile, way: Way) -> Passage:
     return passage
 
 
-class _Taking:
-    # One file while it is read.
-
-    def __init__(self, file: DicomFile, way: Way, passage: Passage) -> None:
-        self._file = file
-        self._way = way
-        self._passage = passage
-        self._implicit = file.transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
-        limits = way.settings.limits
-        self._header = HeaderScanner(implicit=self._implicit, limits=limits)
-        self._trailer = HeaderScanner(implicit=self._implicit, limits=limits)
-        self._pixels: PixelTail | None = None
-        self._deidentifier: Deidentifier | None = None
-
-    def run(self) -> None:
-        """Read it to its end.
-
-        Raises:
-            Refused: As `receive` would.
-        """
-        if self._file.dataset_bytes > self._way.settings.limits.object_bytes:
-            raise Refused(Reason.OBJECT_TOO_LARGE)
-        for piece in self._pieces():
-            self._take(memoryview(piece))
-        if self._pixels is None:
-            self._header.finish()
-            self._deidentify(bytes(self._header.buffer))
-        elif not self._pixels.is_complete:
-            raise Refused(Reason.TRUNCATED)
-        else:
-            self._trailer.finish()
-            if self._deidentifier is not None and self._trailer.rows:
-                self._deidentifier.trailer(self._trailer)
-
-    def _pieces(self) -> Iterable[bytes]:
-        converter = self._converter()
-        with self._file.path.open("rb", buffering=0) as source:
-            source.seek(self._file.dataset_offset)
+def _take(file: DicomFile, way: Way, passage: Passage) -> None:
+    settings = way.settings
+    if file.dataset_bytes > settings.limits.object_bytes:
+        raise Refused(Reason.OBJECT_TOO_LARGE)
+    stream = DatasetStream(
+        Announced(
+            file.sop_class_uid, file.sop_instance_uid, file.transfer_syntax_uid, way.called_aet
+        ),
+        way.router,
+        settings,
+        lambda _: None,
+        trace=passage.trace,
+    )
+    try:
+        with file.path.open("rb", buffering=0) as source:
+            source.seek(file.dataset_offset)
             while piece := source.read(_READ_BYTES):
-                if converter is None:
-                    yield piece
-                else:
-                    yield from converter.feed(memoryview(piece))
-        if converter is not None:
-            yield from converter.finish()
-
-    def _converter(self) -> Inflater | ByteSwapper | None:
-        settings = self._way.settings
-        if self._file.transfer_syntax_uid == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-            return Inflater(settings.deflated_bytes)
-        if self._file.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN:
-            return ByteSwapper(settings.converted_bytes, settings.limits.nesting)
-        return None
-
-    def _take(self, piece: memoryview) -> None:
-        if self._pixels is None:
-            if not self._header.feed(piece):
-                return
-            element = self._header.pixel_element
-            if element is None:
-                raise Refused(Reason.INTERNAL)
-            _, _, start, value, length = element
-            collected = bytes(self._header.buffer)
-            self._deidentify(collected[:start])
-            self._pixels = PixelTail(length)
-            self._passage.has_pixel_data = True
-            piece = memoryview(collected)[value:]
-        passed = self._pixels.take(piece)
-        if passed < len(piece):
-            self._trailer.feed(piece[passed:])
-
-    def _deidentify(self, header: bytes) -> None:
-        passage, way = self._passage, self._way
-        elements = Elements(header, self._header.rows, implicit=self._implicit)
-        passage.elements = elements
-        for tag, announced in (
-            (_SOP_CLASS_UID, self._file.sop_class_uid),
-            (_SOP_INSTANCE_UID, self._file.sop_instance_uid),
-        ):
-            found = elements.ascii(tag)
-            if not found:
-                raise Refused(Reason.MISSING_UID, tag)
-            if found != announced:
-                raise Refused(Reason.UID_MISMATCH, tag)
-        passage.route = way.router.route(elements, way.called_aet)
-        self._deidentifier = Deidentifier(
-            elements,
-            passage.route.plan,
-            output_transfer_syntax(self._file.transfer_syntax_uid),
-            way.settings.limits,
-            trace=passage.trace,
-        )
-        self._deidentifier.header()
+                stream.feed([memoryview(piece)])
+        stream.finish()
+    finally:
+        passage.elements, passage.route = stream.elements, stream.route
+        passage.has_pixel_data = stream.has_pixel_data

@@ -399,7 +399,7 @@ def test_a_fault_of_the_engine_is_a_refusal_without_its_text(
     def fail(*_args: object, **_kwargs: object) -> None:
         raise ValueError(NAME)
 
-    monkeypatch.setattr("dicomanon_node.review.passage.Deidentifier", fail)
+    monkeypatch.setattr("dicomanon_node.dataset_stream.Deidentifier", fail)
     passage = taken(Found(save(identified(), site / "in.dcm")).open(), way_of(site))
     assert passage.refusal == Refusal.of(Refused(Reason.INTERNAL))
     assert explain.cure(passage.refusal) == CURES[Reason.INTERNAL]

@@ -101,7 +101,13 @@ class Node:
             buffer = bytearray(data[start : start + step])
             instance.write([memoryview(buffer)])
             buffer[:] = b"\xaa" * len(buffer)
-        return instance.finish()
+        return finished(instance)
+
+
+def finished(instance: ReceivedInstance) -> Outcome:
+    outcome = instance.finish()
+    instance.answered()
+    return outcome
 
 
 MakeNode = Callable[..., Node]
@@ -257,7 +263,7 @@ def test_what_comes_after_a_refusal_is_ignored(make_node: MakeNode) -> None:
     instance = node.begin()
     instance.write([memoryview(b"\xff" * 100)])
     instance.write([memoryview(encode(image()))])
-    assert instance.finish().status == 0xC000
+    assert finished(instance).status == 0xC000
     assert node.stored == []
 
 
@@ -299,7 +305,7 @@ def test_an_exception_while_it_is_written_leaves_nothing(
 
     monkeypatch.setattr("dicomanon_node.spool.incoming.IncomingFile.commit", fail)
     instance.write([memoryview(data)[-100:]])
-    assert instance.finish().status == 0x0110
+    assert finished(instance).status == 0x0110
     assert node.incoming == node.stored == []
 
 
