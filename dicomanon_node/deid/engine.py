@@ -135,13 +135,16 @@ class Deidentifier:
         identity = self.rewriter.learned if self.plan.is_guarded else None
         return written_trailer(trailing, self._make_rewriter(trailing, identity), identity)
 
-    def again(self) -> Rewriter:
-        """A rewriter that would do what has been done once more, element by element."""
+    def again(self, identity: Identity) -> Rewriter:
+        """A rewriter that would do what has been done once more, element by element.
+
+        Args:
+            identity: What it guards by, if it was guarded.
+        """
         done = self.rewriter
-        guarded_by = done.learned if done.guard is not None else None
-        rewriter = self._make_rewriter(self.elements, guarded_by)
+        rewriter = self._make_rewriter(self.elements, identity if done.guard is not None else None)
         rewriter.suspects = done.suspects
-        if self.plan.cleans_text and guarded_by is None:
+        if self.plan.cleans_text and done.guard is None:
             self._learn_first(rewriter)
         return rewriter
 

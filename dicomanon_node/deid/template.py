@@ -10,7 +10,8 @@ certain to be the same is left to the engine. What varies may therefore not
 * be an element that decides over others (who the patient is, the character set, what
   routes), or one in which an identifier had survived;
 * say other names, numbers or places than before, all of which are searched for;
-* hold, as a new UID, what is written anywhere else.
+* hold, as a new UID, what is written anywhere else;
+* have had, as a UID, anything to do with what became of the rest.
 
 Holds an original header (PHI), in memory only. Which templates there are, and which
 elements vary, is learned in `templates`.
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 
 from dicomanon_node.deid import labels, leaks
 from dicomanon_node.deid.boundaries import HeaderScanner
+from dicomanon_node.deid.detector import without_escapes
 from dicomanon_node.deid.dictionary import SHORT_VRS, UNDEFINED_LENGTH
 from dicomanon_node.deid.elements import Element, Elements, header_reader
 from dicomanon_node.deid.engine import Chunk, Deidentified, Deidentifier, written_trailer
@@ -218,10 +220,11 @@ class Template:
         if rewritten is None:
             return None
         parts, changing, original, pos = rewritten
-        if not head.startswith(self._pixel_header, pos) or not self._is_alike(rewriter):
+        if not head.startswith(self._pixel_header, pos) or pos > self._limits.header_bytes:
             return None
-        identity = self._identity.again()
-        identity.uids = self._constant.learned.uids | rewriter.learned.uids
+        if not self._is_alike(rewriter):
+            return None
+        identity = self._identity_with(self._constant.learned.uids | rewriter.learned.uids)
         if self._plan.is_guarded and leaks.is_suspected(changing, identity):
             return None
         if not all(names[NAMING_TAGS[tag]] for tag in MANDATORY_UIDS):
@@ -315,23 +318,26 @@ class Template:
     def _make_steps(
         self, done: Deidentifier, of: Sequence[Unit], varying: Collection[int]
     ) -> Iterator[_Step]:
-        elements, again = done.elements, done.again()
-        buffer = elements.buffer
-        start, above = 0, -1
-        for number in [*sorted(varying), len(of)]:
-            rows = [row for unit in of[start:number] for row in unit.rows]
-            below = of[number].tag if number < len(of) else _NO_TAG
+        buffer = done.elements.buffer
+        parts = list(_parts(done.elements, of, varying))
+        for constant, _ in parts:
+            Writing(self._constant, constant, {})  # for what it learns
+        # By the UIDs of what is constant only: those that vary say nothing of the next object.
+        again = done.again(self._identity_with(self._constant.learned.uids))
+        above = -1
+        for constant, unit in parts:
+            below = _NO_TAG if unit is None else unit.tag
             between = {tag: new for tag, new in done.insertions.items() if above < tag < below}
-            constant = Elements(buffer, rows, implicit=self._implicit)
-            written = Writing(again, constant, between).written()
-            Writing(self._constant, constant, {})  # for what it learns: `again` may be guarded
+            rows = constant.rows
             original = buffer[rows[0][2] : rows[-1][5]] if rows else b""
-            if number == len(of):
-                yield _Step(original, written, None)
-                return
-            unit = of[number]
-            yield _Step(original, written, self._vary(unit, buffer))
-            start, above = number + 1, unit.rows[-1][0]
+            written = Writing(again, constant, between).written()
+            yield _Step(original, written, None if unit is None else self._vary(unit, buffer))
+            above = _NO_TAG if unit is None else unit.rows[-1][0]
+
+    def _identity_with(self, uids: set[bytes]) -> Identity:
+        identity = self._identity.again()
+        identity.uids = uids
+        return identity
 
     def _vary(self, unit: Unit, buffer: bytes) -> _Varying:
         tag, vr, first, value, end, stop = unit.rows[0]
@@ -348,6 +354,18 @@ class Template:
         )
 
 
+def _parts(
+    elements: Elements, of: Sequence[Unit], varying: Collection[int]
+) -> Iterator[tuple[Elements, Unit | None]]:
+    """Runs of constant units, each with the one that varies behind it; None behind the last."""
+    start = 0
+    for number in [*sorted(varying), len(of)]:
+        rows = [row for unit in of[start:number] for row in unit.rows]
+        constant = Elements(elements.buffer, rows, implicit=elements.implicit)
+        yield constant, of[number] if number < len(of) else None
+        start = number + 1
+
+
 def _name(written: bytes, *, implicit: bool) -> str:
     if not written:
         return ""
@@ -356,7 +374,8 @@ def _name(written: bytes, *, implicit: bool) -> str:
 
 
 def _beginnings(written: bytes | memoryview) -> Iterator[bytes]:
-    for run in uid_runs(bytes(written)):
+    data = bytes(written)
+    for run in {*uid_runs(data), *uid_runs(without_escapes(data))}:
         end = len(run)
         while end > 0:
             yield run[:end]

@@ -202,6 +202,21 @@ def test_a_uid_of_the_object_elsewhere_in_it_does_not_pass() -> None:
         assert is_short == (2 <= number < 7)
 
 
+@pytest.mark.parametrize("keyword", ["ImageComments", "ManufacturerModelName", "ImageType"])
+@pytest.mark.parametrize("name", sorted(PLANS))
+@pytest.mark.parametrize("number", [0, 1, 2, 5])
+def test_a_uid_of_one_object_says_nothing_of_the_next(name: str, keyword: str, number: int) -> None:
+    """In all of them stands what is the SOP Instance UID of one, and of a name of them all."""
+    series = list(slices(8))
+    for ds in series:
+        if keyword == "ImageType":
+            ds.OriginalSpecializedSOPClassUID = f"{ROOT}13.{number}"
+            ds.ManufacturerModelName = "Quillfeather"
+        else:
+            setattr(ds, keyword, f"{ROOT}13.{number} Quillfeather")
+    both_ways(series, name)
+
+
 def test_another_patient_takes_the_long_way_first() -> None:
     plan, templates = plan_of(), Templates[Route]()
     first = list(slices(4))
