@@ -33,7 +33,6 @@ class Entry(Generic[Payload]):
     Attributes:
         done: What has rewritten it (PHI).
         result: What it gave.
-        of: Its units.
         varying: Numbers of the units that vary.
         template: None while it is not known what varies.
         payload: What the caller wants to be reminded of.
@@ -41,7 +40,6 @@ class Entry(Generic[Payload]):
 
     done: Deidentifier
     result: Deidentified
-    of: list[Unit]
     varying: frozenset[int]
     template: Template | None
     payload: Payload
@@ -96,20 +94,22 @@ class Templates(Generic[Payload]):
         if not _is_learnable(done) or len(done.elements.buffer) > _MAX_HEADER_BYTES:
             return
         self._credit = min(self._credit + 1, _MAX_CREDIT)
-        of = units(done.elements, drops_private=done.plan.drops_all_private)
         entries = self._entries.get(key, ())
-        fresh = Entry(done, result, of, frozenset[int](), None, payload)
         for entry in entries:
-            varying = _varying(entry, fresh, pinned)
+            if not _has_same_tags(entry.done, done):
+                continue
+            of = _units(done)
+            varying = _varying(entry, done, of, pinned)
             if varying is None:
                 continue
             if self._credit < _PRICE:
                 return
             self._credit -= _PRICE
             template = Template.made(done, result, of, varying, pixel_header)
-            learned = Entry(done, result, of, varying, template, payload)
+            learned = Entry(done, result, varying, template, payload)
             self._put(key, (learned, *(other for other in entries if other is not entry)))
             return
+        fresh = Entry(done, result, frozenset[int](), None, payload)
         self._put(key, (fresh, *entries[: _MAX_EACH - 1]))
 
     def _put(self, key: Hashable, entries: tuple[Entry[Payload], ...]) -> None:
@@ -131,23 +131,34 @@ def _is_learnable(done: Deidentifier) -> bool:
     )
 
 
+def _has_same_tags(before: Deidentifier, now: Deidentifier) -> bool:
+    old, new = before.elements.rows, now.elements.rows
+    return (
+        len(old) == len(new)
+        and before.plan is now.plan
+        and all(one[0] == other[0] for one, other in zip(old, new, strict=True))
+    )
+
+
+def _units(done: Deidentifier) -> list[Unit]:
+    return units(done.elements, drops_private=done.plan.drops_all_private)
+
+
 def _varying(
-    before: Entry[Payload], now: Entry[Payload], pinned: frozenset[int]
+    before: Entry[Payload], now: Deidentifier, new: list[Unit], pinned: frozenset[int]
 ) -> frozenset[int] | None:
     """Numbers of the units that vary, or None if these are objects of different kinds."""
-    old, new = before.of, now.of
-    if len(old) != len(new) or before.done.plan is not now.done.plan:
-        return None
-    first, second = before.done.elements.buffer, now.done.elements.buffer
+    old = _units(before.done)
+    first, second = before.done.elements.buffer, now.elements.buffer
     varying = set(before.varying)
     for number, (one, other) in enumerate(zip(old, new, strict=True)):
-        if one.tag != other.tag or one.vr != other.vr:
+        if one.vr != other.vr:
             return None
         is_same = first[one.start : one.stop] == second[other.start : other.stop]
         if not is_same or other.tag == SOP_INSTANCE_UID:
             varying.add(number)
-    fixed = pinned | (now.done.elements.asked - RENAMED_TAGS) | now.done.insertions.keys()
-    suspects = now.done.rewriter.suspects or frozenset()
+    fixed = pinned | (now.elements.asked - RENAMED_TAGS) | now.insertions.keys()
+    suspects = now.rewriter.suspects or frozenset()
     for number in varying:
         tag = new[number].tag
         if tag in fixed or tag in suspects or tag >> 16 in suspects:
