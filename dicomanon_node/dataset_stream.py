@@ -284,12 +284,13 @@ class DatasetStream:
         if element is None:
             raise Refused(Reason.INTERNAL)
         _, _, start, value, length = element
-        collected = memoryview(bytes(scanner.buffer))
-        self._deidentify(bytes(collected[:start]), scanner)
-        self._pixel_header = bytes(collected[start:value])
+        with memoryview(scanner.buffer) as collected:
+            header, rest = bytes(collected[:start]), bytes(collected[value:])
+            self._pixel_header = bytes(collected[start:value])
+        self._deidentify(header, scanner)
         self._pending.append(self._pixel_header)
         self._pixels = PixelTail(length)
-        return collected[value:]
+        return memoryview(rest)
 
     def _deidentify(self, header: bytes, scanner: HeaderScanner) -> None:
         scanner.buffer = bytearray()  # the original is not kept twice
