@@ -4,8 +4,8 @@ The fixed fields are all that the judgement of a peer needs, so the rest is deco
 for a peer that may associate. This module sends nothing and counts no association.
 """
 
+import functools
 import secrets
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -13,15 +13,11 @@ from typing import Final
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from dicomanon_node.network import peers
-from dicomanon_node.network.negotiation import FIXED_BYTES, Agreement, Negotiator
+from dicomanon_node.network.negotiation import FIXED_BYTES, REMEMBERED, Agreement, Negotiator
 from dicomanon_node.network.service import AssociationFacts, ListenerSettings
 
 _PROTOCOL_VERSION: Final = 0x0001
 """PS3.8 Table 9-11. pynetdicom compares the whole field, and so do we."""
-
-_REJECT = struct.Struct(">BxLxBBB")  # A-ASSOCIATE-RJ (PS3.8 9.3.4)
-_A_ASSOCIATE_RJ: Final = 0x03
-_REJECT_LENGTH: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +62,10 @@ class Admission:
             TooManyItemsError: It is not decoded.
             Exception: It cannot be decoded; pynetdicom's, and its text may quote the peer.
         """
-        fixed = A_ASSOCIATE_RQ()
-        fixed.decode(encoded[:FIXED_BYTES])
-        if fixed.protocol_version != _PROTOCOL_VERSION:
+        protocol_version, calling_aet, called_aet = _fixed_fields(encoded[:FIXED_BYTES])
+        if protocol_version != _PROTOCOL_VERSION:
             return Verdict(None, rejection=peers.PROTOCOL_VERSION)
-        facts = AssociationFacts(
-            secrets.token_hex(8),
-            fixed.calling_ae_title.strip(),
-            fixed.called_ae_title.strip(),
-            peer_address,
-        )
+        facts = AssociationFacts(secrets.token_hex(8), calling_aet, called_aet, peer_address)
         try:
             rejection = peers.judge(facts, self._settings.ae_titles, self._settings.peers)
         except Exception as error:  # noqa: BLE001  (fails closed)
@@ -89,12 +79,9 @@ class Admission:
         return Verdict(facts, agreement)
 
 
-def reject_pdu(rejection: peers.Rejection) -> bytes:
-    """The A-ASSOCIATE-RJ."""
-    return _REJECT.pack(
-        _A_ASSOCIATE_RJ,
-        _REJECT_LENGTH,
-        rejection.result,
-        rejection.source,
-        rejection.diagnostic,
-    )
+@functools.lru_cache(maxsize=REMEMBERED)  # a console sends the same each time
+def _fixed_fields(encoded: bytes) -> tuple[int, str, str]:
+    """Protocol version, calling and called AE title, as pynetdicom understands them."""
+    fixed = A_ASSOCIATE_RQ()
+    fixed.decode(encoded)
+    return fixed.protocol_version, fixed.calling_ae_title.strip(), fixed.called_ae_title.strip()

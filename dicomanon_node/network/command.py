@@ -8,9 +8,8 @@ other message beyond telling which one it is.
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomanon_node.errors import NodeError, Status
 from dicomanon_node.network.service import StoreRequest
@@ -40,8 +39,14 @@ _ELEMENT = struct.Struct("<HHL")  # group, element, length
 _ELEMENT_US = struct.Struct("<HHLH")
 _ELEMENT_UL = struct.Struct("<HHLL")
 _US = struct.Struct("<H")
+_UL = struct.Struct("<L")
 
-_VERIFICATION_SOP_CLASS: Final = "1.2.840.10008.1.1"
+_KEY_BYTES: Final = 46
+"""The group length, and the SOP class with 26 characters of its UID."""
+
+_MOST_PATTERNS: Final = 64
+
+VERIFICATION_SOP_CLASS: Final = "1.2.840.10008.1.1"
 
 
 class CommandField(IntEnum):
@@ -57,8 +62,7 @@ class CommandError(NodeError, ValueError):
     """This is not a command set. The text is fixed: nothing of the peer's bytes is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command set, as far as Storage and Verification need it.
 
     Attributes:
@@ -103,10 +107,25 @@ def decode(command_set: bytes | bytearray) -> Command:
 
     Standard: PS3.7 6.3.1, 9.3.1, 9.3.5.
     """
+    command_set = bytes(command_set)
+    pattern = _patterns.get(command_set[:_KEY_BYTES])
+    if pattern is not None:
+        command = pattern.match(command_set)
+        if command is not None:
+            return command
+    command, places = _decode(command_set)
+    if command.command_field == CommandField.C_STORE_RQ:
+        _remember(command_set, command, places)
+    return command
+
+
+def _decode(command_set: bytes) -> tuple[Command, dict[int, int]]:
+    """The command, and where the value of each element begins."""
     end = len(command_set)
     if end > MAX_COMMAND_SET_BYTES:
         raise CommandError("command set over its limit")
     values: dict[int, bytes] = {}
+    places: dict[int, int] = {}
     position = 0
     while position < end:
         if end - position < _ELEMENT.size:
@@ -119,22 +138,90 @@ def decode(command_set: bytes | bytearray) -> Command:
             raise CommandError("length of a command element exceeds the command set")
         if element in values:
             raise CommandError("command element repeated")
-        values[element] = bytes(command_set[position : position + length])
+        values[element] = command_set[position : position + length]
+        places[element] = position
         position += length
 
     command_field = _unsigned_short(values, _COMMAND_FIELD)
     dataset_type = _unsigned_short(values, _COMMAND_DATASET_TYPE)
     if command_field is None or dataset_type is None:
         raise CommandError("mandatory command element missing")
-    return Command(
+    command = Command(
         command_field=command_field,
         has_dataset=dataset_type != NO_DATASET,
         message_id=_unsigned_short(values, _MESSAGE_ID),
         responded_to=_unsigned_short(values, _MESSAGE_ID_RESPONDED_TO),
-        sop_class_uid=_uid(values, _AFFECTED_SOP_CLASS_UID),
-        sop_instance_uid=_uid(values, _AFFECTED_SOP_INSTANCE_UID),
+        sop_class_uid=_uid(values.get(_AFFECTED_SOP_CLASS_UID, b"")),
+        sop_instance_uid=_uid(values.get(_AFFECTED_SOP_INSTANCE_UID, b"")),
         status=_unsigned_short(values, _STATUS),
         error_comment=_text(values, _ERROR_COMMENT),
+    )
+    return command, places
+
+
+class _Pattern(NamedTuple):
+    """A C-STORE-RQ without what is another in the next: Message ID and instance UID.
+
+    As the lengths of all elements are among the bytes compared, what differs can lie
+    nowhere but in those two values.
+    """
+
+    command: Command
+    message_id_at: int
+    uid_at: int
+    uid_end: int
+    size: int
+    head: bytes  # up to the Message ID
+    middle: bytes  # from there to the UID
+    tail: bytes
+
+    def match(self, command_set: bytes) -> Command | None:
+        """The command, if the bytes are those of this pattern."""
+        message_id_end = self.message_id_at + _US.size
+        if (
+            len(command_set) != self.size
+            or command_set[: self.message_id_at] != self.head
+            or command_set[message_id_end : self.uid_at] != self.middle
+            or command_set[self.uid_end :] != self.tail
+        ):
+            return None
+        (message_id,) = _US.unpack_from(command_set, self.message_id_at)
+        fixed = self.command
+        return Command(
+            fixed.command_field,
+            fixed.has_dataset,
+            message_id,
+            fixed.responded_to,
+            fixed.sop_class_uid,
+            _uid(command_set[self.uid_at : self.uid_end]),
+            fixed.status,
+            fixed.error_comment,
+        )
+
+
+_patterns: dict[bytes, _Pattern] = {}
+"""By their first bytes, which hold the group length and the SOP class. Changed by all threads."""
+
+
+def _remember(command_set: bytes, command: Command, places: dict[int, int]) -> None:
+    """Keep what the next C-STORE-RQ will probably have in common with this one."""
+    message_id_at = places.get(_MESSAGE_ID, 0)
+    uid_at = places.get(_AFFECTED_SOP_INSTANCE_UID, 0)
+    if not _KEY_BYTES <= message_id_at < uid_at:  # another order, which nobody is known to use
+        return
+    (length,) = _UL.unpack_from(command_set, uid_at - _UL.size)
+    uid_end = uid_at + length
+    if len(_patterns) >= _MOST_PATTERNS:
+        _patterns.clear()
+    _patterns[command_set[:_KEY_BYTES]] = _Pattern(
+        command._replace(message_id=None, sop_instance_uid=""),
+        message_id_at,
+        uid_at,
+        uid_end,
+        len(command_set),
+        command_set[:message_id_at],
+        command_set[message_id_at + _US.size : uid_at],
+        command_set[uid_end:],
     )
 
 
@@ -181,7 +268,7 @@ def encode_store_response(request: StoreRequest, status: Status, comment: str = 
 def encode_echo_request(message_id: int) -> bytes:
     """Pack a C-ECHO-RQ (PS3.7 9.3.5.1)."""
     return _with_group_length(
-        _pack_uid(_AFFECTED_SOP_CLASS_UID, _VERIFICATION_SOP_CLASS)
+        _pack_uid(_AFFECTED_SOP_CLASS_UID, VERIFICATION_SOP_CLASS)
         + _pack_us(_COMMAND_FIELD, CommandField.C_ECHO_RQ)
         + _pack_us(_MESSAGE_ID, message_id)
         + _pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
@@ -191,7 +278,7 @@ def encode_echo_request(message_id: int) -> bytes:
 def encode_echo_response(message_id: int, status: Status = Status.SUCCESS) -> bytes:
     """Pack a C-ECHO-RSP (PS3.7 9.3.5.2) to the request of that Message ID."""
     return _with_group_length(
-        _pack_uid(_AFFECTED_SOP_CLASS_UID, _VERIFICATION_SOP_CLASS)
+        _pack_uid(_AFFECTED_SOP_CLASS_UID, VERIFICATION_SOP_CLASS)
         + _pack_us(_COMMAND_FIELD, CommandField.C_ECHO_RSP)
         + _pack_us(_MESSAGE_ID_RESPONDED_TO, message_id)
         + _pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
@@ -208,10 +295,10 @@ def _unsigned_short(values: dict[int, bytes], element: int) -> int | None:
     return int.from_bytes(value, "little")
 
 
-def _uid(values: dict[int, bytes], element: int) -> str:
+def _uid(value: bytes) -> str:
     """The UID without its padding: NUL by PS3.5 9.1, a space from some senders."""
     try:
-        return values.get(element, b"").rstrip(b"\0 ").decode("ascii")
+        return value.rstrip(b"\0 ").decode("ascii")
     except UnicodeDecodeError:
         raise CommandError("command element of VR UI that is not ASCII") from None
 

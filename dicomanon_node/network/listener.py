@@ -22,7 +22,6 @@ from dicomanon_node.network.admission import Admission
 from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.contexts import ContextPolicy
 from dicomanon_node.network.negotiation import Negotiator
-from dicomanon_node.network.provider import Waker
 from dicomanon_node.network.registry import Registry
 from dicomanon_node.network.service import (
     AssociationObserver,
@@ -30,6 +29,8 @@ from dicomanon_node.network.service import (
     ListenerSettings,
     StorageService,
 )
+from dicomanon_node.network.waker import Waker
+from dicomanon_node.network.workers import Workers
 
 BACKLOG: Final = 128
 """Connections the kernel holds until they are accepted; a scanner opens several at once."""
@@ -114,6 +115,7 @@ class Listener:
         self._waker = Waker()
         self._registry = Registry(settings.max_associations, self._waker.wake)
         self._observer = observer
+        self._workers = Workers()
         self._acceptor = Acceptor(
             application_entity(settings),
             settings,
@@ -185,15 +187,13 @@ class Listener:
         # What a dual-stack socket makes of an IPv4 address (RFC 4291 2.5.5.2).
         peer_address = address[0].removeprefix("::ffff:")
         try:
-            association = AcceptorAssociation(
-                self._acceptor, connection, (peer_address, *address[1:])
-            )
+            association = AcceptorAssociation(self._acceptor, connection, peer_address)
         except OSError:  # no descriptor left for it
             connection.close()
             self._observer.unassociated(peer_address, Ending.LIMIT)
             return
         self._registry.add(association)
         try:
-            association.start()
+            self._workers.start(association.run)
         except RuntimeError:  # no thread left for it
             association.dismiss(Ending.LIMIT)

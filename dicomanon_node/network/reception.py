@@ -43,13 +43,15 @@ class Reception:
     Attributes:
         transfer: Where the bodies of P-DATA-TFs go; None while they are not expected, when
             they are collected and taken like any other PDU.
+        is_drained: Whether the last read took all there was: to try again without waiting is
+            a system call too many.
     """
 
     def __init__(
         self,
         max_pdu_bytes: int,
         take_pdu: Callable[[bytearray], None],
-        take_unknown: Callable[[], None],
+        take_unknown: Callable[[], object],
     ) -> None:
         self.transfer: DataTransfer | None = None
         self._max_pdu_bytes = max_pdu_bytes
@@ -59,6 +61,7 @@ class Reception:
         self._filled = 0  # at the front: a header that was not complete, below 6 bytes
         self._pdu = bytearray()
         self._pdu_left = 0
+        self.is_drained = False
 
     def read(self, connection: socket.socket) -> int | None:
         """Read what there is, from a non-blocking socket.
@@ -67,17 +70,20 @@ class Reception:
             The number of bytes; None when there is nothing yet, 0 when the peer has closed
             or the connection is lost.
         """
+        room = self._view[self._filled :]
         try:
+            count = connection.recv_into(room)
             if _HAS_QUICKACK:
                 # A peer with Nagle's algorithm on (DCMTK as shipped) waits for our ACK before
                 # it sends the rest, and Linux delays it by 40 ms. The kernel forgets the
-                # option, so it is set before each receive: 22 objects a second without it.
+                # option, so it is set for each receive: 22 objects a second without it.
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            return connection.recv_into(self._view[self._filled :])
         except BlockingIOError:
             return None
         except OSError:
             return 0
+        self.is_drained = count < len(room)
+        return count
 
     def consume(self, count: int) -> None:
         """Cut what `read` has read into PDUs.
@@ -117,8 +123,9 @@ class Reception:
         self._pdu_left = 0
 
     def close(self) -> None:
-        """Give the buffer back; it is not to wait for the garbage collector."""
+        """Give back the buffer, and forget who is told: that is a circle of references."""
         self._view.release()
+        del self._take_pdu, self._take_unknown
 
     def _begin(self, header: memoryview) -> None:
         pdu_type, length = _HEADER.unpack(header)

@@ -17,6 +17,7 @@ _BUFFER_BYTES = 4 * 1024 * 1024
 _MAX_DATAGRAM_BYTES = 4096
 # So that one call of `drain` ends even if facts come as fast as they are read.
 _MAX_FACTS_A_DRAIN = 10_000
+_MOST_REMEMBERED = 256  # series that come in turn
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -31,28 +32,31 @@ class FactSender:
         self._sending = sending
         self._lock = threading.Lock()
         self._dropped_count = 0
+        # What facts of one series have in common, encoded: there are hundreds of each.
+        self._encoded: dict[tuple[str | None, ...], str] = {}
 
     def send(self, fact: InstanceFact) -> None:
         """Tell a fact, or drop it if the supervisor does not keep up. Never waits."""
-        with self._lock:
-            dropped_count, self._dropped_count = self._dropped_count, 0
-        line = _encode(
-            [
-                dropped_count,
-                fact.study,
-                fact.study_uid,
-                fact.series_uid,
-                fact.calling_aet,
-                fact.bytes_count,
-                fact.is_stored,
-                fact.is_duplicate,
-            ]
-        )
+        dropped_count = 0
+        if self._dropped_count:
+            with self._lock:
+                dropped_count, self._dropped_count = self._dropped_count, 0
+        counted = f"{fact.bytes_count:d},{fact.is_stored:d},{fact.is_duplicate:d},{dropped_count}"
         try:
-            self._sending.send(line.encode("ascii"))
+            self._sending.send(f"[{self._encode_series(fact)},{counted}]".encode("ascii"))
         except OSError:  # no room (EAGAIN), too long, or the supervisor is gone
             with self._lock:
                 self._dropped_count += dropped_count + 1
+
+    def _encode_series(self, fact: InstanceFact) -> str:
+        series = (fact.study, fact.study_uid, fact.series_uid, fact.calling_aet)
+        encoded = self._encoded.get(series)
+        if encoded is None:
+            encoded = _encode(series)
+            if len(self._encoded) >= _MOST_REMEMBERED:
+                self._encoded.clear()
+            self._encoded[series] = encoded
+        return encoded
 
 
 class FactChannel:
@@ -99,7 +103,8 @@ class FactChannel:
 
     def _decode(self, datagram: bytes) -> InstanceFact | None:
         try:
-            dropped_count, *fields = json.loads(datagram)
+            series, *counted, is_stored, is_duplicate, dropped_count = json.loads(datagram)
+            fields = (*series, *counted, bool(is_stored), bool(is_duplicate))
             fact = InstanceFact(*fields)
         except (ValueError, TypeError):  # cut off: longer than a fact may be
             self.dropped_count += 1

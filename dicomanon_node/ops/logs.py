@@ -12,62 +12,20 @@ There is no way to log free text or a traceback here. Messages of other librarie
 and uncaught exceptions arrive through `library_logs` and `uncaught`.
 """
 
-import json
-import time
-from collections.abc import Iterable, MutableMapping
-from datetime import UTC, datetime
-from typing import IO, Any, Literal, cast
+from collections.abc import Iterable, Sequence
+from typing import IO, Literal
 
 import structlog
+from structlog.typing import Processor
 
 from dicomanon_node.ops import judges
+from dicomanon_node.ops.allow_list import BOUND, NOTHING, AllowList
 from dicomanon_node.ops.console import Console
-from dicomanon_node.ops.events import EVENTS, KEY_NAMES, Level
+from dicomanon_node.ops.events import KEY_NAMES, Level
+from dicomanon_node.ops.json_lines import JsonLines
 from dicomanon_node.ops.writer import LineWriter, Losses
 
 Format = Literal["auto", "json", "console"]
-
-# Names of the two bags of keys on their way through structlog's processors.
-_GIVEN, _BOUND = "given", "bound"
-_NOTHING: dict[str, object] = {}
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-class _AllowList:
-    """structlog processor: the declared keys of a declared event, judged, in order."""
-
-    def __init__(self, threshold: Level) -> None:
-        self._threshold = threshold
-
-    def __call__(
-        self, writer: LineWriter, _method: str, event_dict: MutableMapping[str, Any]
-    ) -> dict[str, Any]:
-        name = event_dict["event"]
-        event = EVENTS.get(name)
-        if event is None:
-            writer.losses.undeclared(f"event {name!r} is not declared")
-            raise structlog.DropEvent
-        given = event_dict[_GIVEN]
-        if not given.keys() <= event.key_names:
-            extra = ", ".join(sorted(given.keys() - event.key_names))
-            writer.losses.undeclared(f"{name} does not declare: {extra}")
-        if event.level < self._threshold:
-            raise structlog.DropEvent
-        bound = event_dict.get(_BOUND, _NOTHING)
-        judged: dict[str, Any] = {"level": event.level.word, "event": event.name}
-        for key, accept in event.judges:
-            value = given.get(key)
-            if value is None:
-                value = bound.get(key)
-            if value is not None:
-                judged[key] = accept(value)
-        return judged
-
-
-def _render_json(_logger: object, _method: str, event_dict: MutableMapping[str, Any]) -> str:
-    """One line of JSON, ASCII only: nothing in it can end the line or steer a terminal."""
-    now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
-    return _encode({"timestamp": now.removesuffix("+00:00") + "Z", **event_dict}) + "\n"
 
 
 class Log(structlog.BoundLoggerBase):
@@ -100,8 +58,22 @@ class Log(structlog.BoundLoggerBase):
         extra = keys.keys() - KEY_NAMES
         if extra:
             self._logger.losses.undeclared(f"no event declares: {', '.join(sorted(extra))}")
-        bound = {**self._context.get(_BOUND, _NOTHING), **keys}
-        return Log(self._logger, self._processors, {_BOUND: bound})
+        bound = {**self._context.get(BOUND, NOTHING), **keys}
+        return Log(self._logger, self._processors, {BOUND: bound})
+
+
+class _Following(Log):
+    """The logger that `configure` changes. structlog's own looks it all up for each line."""
+
+    def __init__(self) -> None:
+        super().__init__(None, (), {})
+
+    def follow(self, writer: LineWriter, processors: Sequence[Processor]) -> None:
+        self._logger = writer
+        self._processors = processors
+
+
+_following = _Following()
 
 
 def configure(
@@ -131,11 +103,11 @@ def configure(
     is_console = format == "console" or (format == "auto" and is_terminal)
     console = Console(has_colour=is_terminal if colour is None else colour)
     writer = LineWriter(stream, Losses(is_strict=strict))
+    allow_list = AllowList(Level[level.upper()])
+    processors: list[Processor] = [allow_list, console] if is_console else [JsonLines(allow_list)]
+    _following.follow(writer, processors)
     structlog.configure(
-        processors=[
-            _AllowList(Level[level.upper()]),
-            console if is_console else _render_json,
-        ],
+        processors=processors,
         wrapper_class=Log,
         context_class=dict,
         logger_factory=lambda: writer,
@@ -145,7 +117,7 @@ def configure(
 
 def get() -> Log:
     """A logger that follows later calls of `configure`; one made by `bind` does not."""
-    return cast("Log", structlog.get_logger())
+    return _following
 
 
 configure(strict=True)

@@ -7,6 +7,7 @@ too low.
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # Above this the study that has been quiet longest is closed early. A study's entry
 # takes about 1 kB, a series' about 200 bytes.
@@ -14,8 +15,7 @@ MAX_OPEN_STUDIES = 4096
 MAX_OPEN_SERIES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceFact:
+class InstanceFact(NamedTuple):
     """What became of one instance. Holds no value of the original object.
 
     Attributes:

@@ -91,7 +91,7 @@ class LineWriter:
         self._is_patient = True
         # A descriptor of our own: whoever closes the stream cannot make us write into
         # a file that got its number afterwards.
-        self._descriptor, self._has_reader = _own_descriptor(stream)
+        self._descriptor, self._can_block = _own_descriptor(stream)
         self._socket = _as_socket(self._descriptor)
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
@@ -133,8 +133,19 @@ class LineWriter:
         self._is_patient = True
 
     def _write_some(self, descriptor: int, data: bytes, deadline: float) -> int:
-        if not self._has_reader:
-            return os.write(descriptor, data)
+        if self._can_block:
+            return self._write_in_time(descriptor, data, deadline)
+        try:  # mostly there is room: to ask for it first is a system call too many
+            return self._write_once(descriptor, data)
+        except BlockingIOError:
+            return self._write_in_time(descriptor, data, deadline)
+
+    def _write_once(self, descriptor: int, data: bytes) -> int:
+        if self._socket is not None:
+            return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        return os.write(descriptor, data)
+
+    def _write_in_time(self, descriptor: int, data: bytes, deadline: float) -> int:
         # One of its own for each call: threads may not share one.
         poller = select.poll()
         poller.register(descriptor, select.POLLOUT)
@@ -144,9 +155,7 @@ class LineWriter:
             is_last = remaining_s <= 0
             if poller.poll(max(0.0, remaining_s * 1000)):
                 try:
-                    if self._socket is not None:
-                        return self._socket.send(data, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-                    return os.write(descriptor, data)
+                    return self._write_once(descriptor, data)
                 except BlockingIOError:  # another process was quicker
                     continue
         self._is_patient = False
@@ -154,7 +163,7 @@ class LineWriter:
 
 
 def _own_descriptor(stream: IO[str] | None) -> tuple[int | None, bool]:
-    """A second descriptor of the stream's file, and whether somebody has to read from it.
+    """A second descriptor of the stream's file, and whether a write to it can block.
 
     O_NONBLOCK belongs to the open file, which other processes share: a pipe or a terminal
     is opened anew. Where that is not allowed, polling has to do; then a write can block
@@ -168,10 +177,10 @@ def _own_descriptor(stream: IO[str] | None) -> tuple[int | None, bool]:
         if stat.S_ISFIFO(mode) or os.isatty(number):
             flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             try:
-                return os.open(f"/proc/self/fd/{number}", flags), True
+                return os.open(f"/proc/self/fd/{number}", flags), False
             except OSError:
                 return os.dup(number), True
-        return os.dup(number), stat.S_ISSOCK(mode)
+        return os.dup(number), False
     except (OSError, ValueError):  # a StringIO, or closed already
         return None, False
 

@@ -28,6 +28,7 @@ from support_network import (
     abort_rq,
     associate_rq,
     command_set,
+    decoded,
     message,
     p_data,
     pdv,
@@ -404,6 +405,40 @@ def test_a_service_that_was_not_negotiated_is_never_a_store(field: int) -> None:
             other.associate()
 
 
+CANCEL_RQ = command_set(CommandField=0x0FFF, MessageIDBeingRespondedTo=1, CommandDataSetType=0x0101)
+STORE_RSP = command_set(
+    AffectedSOPClassUID=CT,
+    CommandField=0x8001,
+    MessageIDBeingRespondedTo=1,
+    CommandDataSetType=0x0101,
+    Status=0,
+    AffectedSOPInstanceUID="2.25.1",
+)
+
+
+@pytest.mark.parametrize("ignored", [CANCEL_RQ, STORE_RSP], ids=["C-CANCEL-RQ", "C-STORE-RSP"])
+def test_what_needs_no_answer_gets_none_and_the_association_goes_on(ignored: bytes) -> None:
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(message(ignored, None) + message(store_rq(7), b"x"))
+        assert peer.response().MessageIDBeingRespondedTo == 7
+        peer.release()
+        assert node.observer.ending() is Ending.RELEASED
+
+
+@pytest.mark.parametrize("context_id", [1, 5])
+def test_an_echo_is_answered_in_the_context_it_came_in(context_id: int) -> None:
+    contexts = [(1, CT, [EXPLICIT]), (5, VERIFICATION, [IMPLICIT])]
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate(associate_rq(contexts))
+        peer.send(message(ECHO_RQ, None, context_id))
+        kind, body = peer.pdu()
+        assert (kind, body[4]) == (P_DATA_TYPE, context_id)
+        answer = decoded(body[6:])
+        assert (answer.CommandField, answer.Status) == (0x8030, 0x0000)
+        assert (answer.MessageIDBeingRespondedTo, answer.AffectedSOPClassUID) == (3, VERIFICATION)
+
+
 # Ends.
 
 
@@ -472,19 +507,6 @@ def test_refusals_are_counted() -> None:
         node.observer.ending()
         [(_, facts)] = node.observer.endings
         assert (facts.stored_count, facts.refused_count) == (0, 2)
-
-
-def test_a_primitive_of_another_thread_is_sent_at_once() -> None:
-    with running_node(idle_timeout_s=60) as node, RawRequestor(node.port) as peer:
-        peer.associate()
-        [acceptor] = node.listener._registry._connections
-        assert isinstance(acceptor, association.AcceptorAssociation)
-        acceptor.acse.send_abort(0x00)
-        assert peer.pdu() == (ABORT_TYPE, NO_REASON)
-        acceptor.acse.send_release()  # too late, and no harm
-        assert peer.is_closed()
-        node.observer.ending()
-        assert not node.observer.failures
 
 
 def test_associations_do_not_disturb_each_other() -> None:

@@ -188,3 +188,67 @@ def test_a_repr_of_the_error_holds_no_value() -> None:
 def test_an_error_comment_is_cut() -> None:
     received = command.decode(MANDATORY + element(0x0902, b"x" * 200))
     assert received.error_comment == "x" * 64
+
+
+def understood(data: bytes) -> object:
+    """What a decoder without a memory makes of it."""
+    try:
+        return command._decode(data)[0]
+    except CommandError:
+        return CommandError
+
+
+def decoded_or_error(data: bytes) -> object:
+    try:
+        return command.decode(data)
+    except CommandError:
+        return CommandError
+
+
+UIDS = st.one_of(
+    st.sampled_from([CT, "1.2.840.10008.5.1.4.1.1.481.5", "1.2.3", INSTANCE, "2.25.1234567891"]),
+    st.from_regex(r"2\.25\.[1-9][0-9]{0,38}", fullmatch=True),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 0xFFFF),
+            UIDS,
+            UIDS,
+            st.integers(0, 2),
+            st.lists(st.tuples(st.integers(0, 150), st.integers(0, 255)), max_size=2),
+            st.integers(-3, 3),
+        ),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_what_was_decoded_before_changes_nothing(
+    requests: list[tuple[int, str, str, int, list[tuple[int, int]], int]],
+) -> None:
+    for message_id, sop_class, instance, priority, changes, cut in requests:
+        plain = command.encode_store_request(message_id, sop_class, instance, priority)
+        changed = bytearray(plain)
+        for position, value in changes:
+            changed[position % len(changed)] = value
+        cut_or_longer = changed[:cut] if cut < 0 else changed + bytes(cut)
+        for data in (plain, bytes(changed), bytes(cut_or_longer)):
+            assert decoded_or_error(data) == understood(data)
+
+
+def test_requests_in_a_row_are_understood_as_pydicom_meant_them() -> None:
+    for number in range(200):
+        uid = f"2.25.{10**20 + number}"
+        received = command.decode(bytearray(store_rq(number, CT, uid)))
+        assert (received.message_id, received.sop_class_uid) == (number, CT)
+        assert (received.sop_instance_uid, received.has_dataset) == (uid, True)
+
+
+def test_what_is_remembered_of_requests_is_bounded_and_holds_no_instance() -> None:
+    for number in range(500):
+        command.decode(store_rq(1, CT, "2.25." + "7" * (1 + number % 39)))
+        command.decode(store_rq(1, f"1.2.840.10008.5.1.4.1.1.{number}", "2.25.777"))
+    assert 0 < len(command._patterns) <= command._MOST_PATTERNS
+    assert "2.25.7" not in repr(command._patterns)

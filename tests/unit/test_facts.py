@@ -91,6 +91,18 @@ def test_a_fact_too_long_for_a_datagram_is_dropped_and_counted(channel: FactChan
     assert channel.take_dropped() == 1
 
 
+def test_facts_of_many_series_in_turn_arrive_as_they_are(channel: FactChannel) -> None:
+    facts = [
+        InstanceFact("ABCD", "2.25.1", f"2.25.{number % 300}", "CT1", number, is_stored=True)
+        for number in range(900)
+    ]
+    arrived: list[InstanceFact] = []
+    for fact in facts:
+        channel.sender.send(fact)
+        arrived += channel.drain()
+    assert arrived == facts
+
+
 def test_a_sender_outlives_the_supervisor() -> None:
     channel = FactChannel()
     channel._receiving.close()

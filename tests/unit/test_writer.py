@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import socket
 import subprocess
 import sys
@@ -116,3 +117,17 @@ def test_a_reader_that_is_only_slow_loses_nothing() -> None:
                 time.sleep(0.02)  # a reader that is busy otherwise
             assert int(child.stdout.readline()) == number
     assert child.returncode == 0
+
+
+def test_a_line_that_finds_room_is_one_system_call(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with unread(kind) as (stream, reading):
+        writer = LineWriter(stream, Losses(is_strict=True))
+
+        def refuse() -> None:
+            raise AssertionError("asked for room")
+
+        monkeypatch.setattr(select, "poll", refuse)
+        assert writer.write("line\n")
+        assert drain(reading).replace(b"\r", b"") == b"line\n"
