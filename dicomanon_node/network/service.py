@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dicomanon_node.errors import Reason, Status
 from dicomanon_node.network.peers import Peer
@@ -40,8 +40,7 @@ class AssociationFacts:
     opened: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreRequest:
+class StoreRequest(NamedTuple):
     """A C-STORE-RQ command set (PS3.7 9.3.1.1), as far as it matters here.
 
     The UIDs are the requestor's text (PHI: they identify the original instance).
@@ -54,8 +53,7 @@ class StoreRequest:
     transfer_syntax_uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a C-STORE ends: the status word and, for failures, a fixed comment (LO, 64)."""
 
     status: Status
