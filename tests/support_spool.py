@@ -73,14 +73,16 @@ def commit(
     queue_name: str = QUEUE_NAME,
     destinations: tuple[str, ...] = DESTINATIONS,
 ) -> Committed:
-    """Write and commit one object, in three fragments."""
+    """Write, commit and discard one object, in three fragments."""
     file = spool.open()
     third = len(content) // 3 + 1
     for start in range(0, len(content), third):
         file.write([content[start : start + third]])
-    return file.commit(
+    committed = file.commit(
         outgoing_path=outgoing_path, queue_name=queue_name, destinations=destinations
     )
+    file.discard()
+    return committed
 
 
 def visible(base: Path) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ threads could tell one of them of a failed fsync and let the other believe in
 success; and an eviction could close what somebody still uses. Opening costs 4 us.
 
 What is kept, in a bounded LRU, is the knowledge that a directory's own name is
-durable. It is held by an open descriptor, for as long as that exists the inode
+durable: its inode number, and an open descriptor, for as long as that exists the
 number cannot be given to another directory of the same path.
 """
 
@@ -44,10 +44,12 @@ class Tree:
 
     def __init__(self, root: Path, *, mode: int, medium: Medium, makes_missing: bool) -> None:
         self._root = root
+        self._root_path = str(root)
         self._mode = mode
         self._medium = medium
         self._makes_missing = makes_missing
-        self._known: OrderedDict[str, int] = OrderedDict()  # path -> pinning descriptor
+        # path -> pinning descriptor, inode, device
+        self._known: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self, parts: Sequence[str]) -> int:
@@ -62,7 +64,7 @@ class Tree:
         Raises:
             OSError: It cannot be opened, made or made durable.
         """
-        path = "/".join((str(self._root), *parts))
+        path = "/".join((self._root_path, *parts))
         try:
             directory = os.open(path, _DIRECTORY)
         except FileNotFoundError:
@@ -78,11 +80,11 @@ class Tree:
         """Forget which directories are durable; the tree may still be used."""
         with self._lock:
             while self._known:
-                os.close(self._known.popitem()[1])
+                os.close(self._known.popitem()[1][0])
 
     def _descend(self, parts: Sequence[str]) -> int:
         """Go down from the root, making sure of each step before the next."""
-        path = str(self._root)
+        path = self._root_path
         directory = self._enter_root()
         for part in parts:
             parent, path = directory, f"{path}/{part}"
@@ -100,7 +102,7 @@ class Tree:
             # so the root is the site's own and was there before.
             return os.open(self._root, _DIRECTORY)
         try:
-            return self._enter(parent, self._root.name, str(self._root), follows_links=True)
+            return self._enter(parent, self._root.name, self._root_path, follows_links=True)
         finally:
             os.close(parent)
 
@@ -137,21 +139,24 @@ class Tree:
     def _is_known(self, path: str, directory: int) -> bool:
         """Whether this very directory was found durable before under this path."""
         with self._lock:
-            pin = self._known.get(path)
-            if pin is None:
+            known = self._known.get(path)
+            if known is None:
                 return False
-            if os.path.samestat(os.fstat(pin), os.fstat(directory)):
+            status = os.fstat(directory)
+            if (status.st_ino, status.st_dev) == known[1:]:
                 self._known.move_to_end(path)
                 return True
             # Moved or removed, and another one took its place.
-            os.close(self._known.pop(path))
+            del self._known[path]
+            os.close(known[0])
             return False
 
     def _remember(self, path: str, directory: int) -> None:
         with self._lock:
             stale = self._known.pop(path, None)
             if stale is not None:
-                os.close(stale)
-            self._known[path] = os.dup(directory)
+                os.close(stale[0])
+            status = os.fstat(directory)
+            self._known[path] = os.dup(directory), status.st_ino, status.st_dev
             if len(self._known) > MAX_KNOWN_DIRECTORIES:
-                os.close(self._known.popitem(last=False)[1])
+                os.close(self._known.popitem(last=False)[1][0])

@@ -3,11 +3,19 @@
 Everything that waits for a disk passes here, so that several associations may
 share one wait without a change anywhere else. An error is raised once and never
 tried again: after a failed fsync the kernel may have dropped the dirty pages,
-and a second call would succeed without them.
+and a second call would succeed without them. Hints that spare waiting and memory
+pass here, too.
 """
 
+import ctypes
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+
+_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)  # Linux
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: begin, wait for nothing
 
 
 class Medium:
@@ -25,6 +33,26 @@ class Medium:
         """Make a file's content and size durable. Mode and times may come later."""
         if self._is_synced:
             os.fdatasync(file)
+
+    def start_data(self, file: int, start: int, end: int) -> None:
+        """Let the medium begin with a part of a file. A hint: promises nothing, never raises.
+
+        An error that comes of it is kept by the kernel for the next `sync_data`.
+        """
+        if self._is_synced and _sync_file_range is not None:
+            _sync_file_range(file, start, end - start, _SYNC_FILE_RANGE_WRITE)
+
+    def forget_data(self, file: int, end: int) -> None:
+        """Give back the memory that caches a file's beginning. A hint: never raises.
+
+        What the medium does not have yet stays. The next object then gets memory that was
+        used just now; else the cache grows into memory nobody has touched, and in a virtual
+        machine such a page costs more than all else that is done for it. It would also push
+        out what others at the site read.
+        """
+        if self._is_synced and end > 0:
+            with suppress(OSError):
+                os.posix_fadvise(file, 0, end, os.POSIX_FADV_DONTNEED)
 
     def sync_names(self, directories: Iterable[int]) -> None:
         """Make every entry of the directories durable."""

@@ -9,7 +9,7 @@ What this module does not do: make directories, or decide which names.
 Two processes may come to the same name at once. `link` lets one of them win, and
 nothing here ever renames over a name. The loser must not take a duplicate for durable while
 the winner may still fail and take its name back, so whoever links holds an exclusive `flock`
-on its own file until its commit has ended, and whoever finds a duplicate waits for that lock.
+on its own file until its names are durable, and whoever finds a duplicate waits for that lock.
 Names are taken in one order by all (queues by destination, outgoing last) and none waits
 for a name that comes before one it holds: no deadlock.
 """
@@ -35,7 +35,7 @@ _MAX_NAME_BYTES = 255  # NAME_MAX of Linux file systems
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR})
 
 
-@dataclass(frozen=True)
+@dataclass
 class Written:
     """A file whose data is durable and which waits for its names.
 
@@ -58,8 +58,13 @@ class Written:
         return digest.hexdigest()
 
     def lock(self) -> None:
-        """Make whoever finds these bytes under a name wait until `file` is closed."""
+        """Make whoever finds these bytes under a name wait, until `unlock` or close."""
         fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def unlock(self) -> None:
+        """Let those go on who wait: the names stay."""
+        with suppress(OSError):  # then they wait for the close
+            fcntl.flock(self.file, fcntl.LOCK_UN)
 
     def is_same_inode(self, other: os.stat_result) -> bool:
         """Whether a directory entry is this very file."""

@@ -3,7 +3,8 @@
     spool = Spool(root, outgoing, destinations)
     spool.prepare(); spool.sweep()     # the supervisor, before it forks
     file = spool.open()                # a receiver, for each instance
-    file.write(...); file.commit(...)  # see `incoming`
+    file.write(...); file.commit(...)  # see `incoming`; now the answer may be given
+    file.discard()                     # whatever happened
 
 What this module does not do: name or commit anything (`incoming`), list or
 deliver the queues (`delivery`).
@@ -13,7 +14,6 @@ import itertools
 import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from dicomanon_node.errors import Reason, Refused
@@ -28,6 +28,7 @@ DEFAULT_LOW_WATER_BYTES = 512 << 20
 # How often free space is looked at while objects come in.
 _LOOK_S = 0.05
 
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPOOL_MODE = 0o700
 _OUTGOING_MODE = 0o750
 
@@ -59,6 +60,7 @@ class Spool:
         self._destinations = frozenset(destinations)
         self._low_water_bytes = low_water_bytes
         self._medium = Medium(is_synced=sync)
+        self._incoming_path = str(self.incoming)
         self._numbers = itertools.count()
         self._look_again = 0.0
         self._is_low_now = False
@@ -199,10 +201,9 @@ class Spool:
         return self._is_low_now
 
     def _create(self) -> tuple[int, str]:
-        incoming = f"{self.incoming}/{os.getpid()}"
         while True:
-            path = f"{incoming}-{next(self._numbers)}"
-            # A leftover of an earlier process with this number keeps its name.
-            with suppress(FileExistsError):
-                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                return os.open(path, flags, preparation.SPOOL_FILE_MODE), path
+            path = f"{self._incoming_path}/{os.getpid()}-{next(self._numbers)}"
+            try:
+                return os.open(path, _NEW_FILE, preparation.SPOOL_FILE_MODE), path
+            except FileExistsError:
+                continue  # a leftover of an earlier process with this number keeps its name

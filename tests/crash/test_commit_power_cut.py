@@ -66,6 +66,23 @@ def test_an_answered_object_survives_a_power_cut(disk: tuple[Path, Snapshot]) ->
 
 
 @pytest.mark.tool("mkfs.ext4")
+def test_an_object_the_disk_began_with_before_its_end_survives_whole(
+    disk: tuple[Path, Snapshot],
+) -> None:
+    directory, snapshot = disk
+    spool = support.open_spool(directory)
+    spool.prepare()
+    large = support.CONTENT * 36  # a step, and more after it
+    assert len(large) > 8 << 20
+    file = spool.open()
+    for start in range(0, len(large), 1 << 17):
+        file.write([large[start : start + (1 << 17)]])
+    file.commit(outgoing_path=support.OUTGOING_PATH, queue_name="x", destinations=())
+    assert snapshot() == {f"outgoing/{support.OUTGOING_PATH}": large}
+    file.discard()
+
+
+@pytest.mark.tool("mkfs.ext4")
 def test_whenever_power_fails_no_name_stands_for_torn_data(disk: tuple[Path, Snapshot]) -> None:
     directory, snapshot = disk
     spool = support.open_spool(directory)

@@ -27,6 +27,22 @@ def test_the_same_bytes_again_are_a_duplicate_and_make_no_file(tmp_path: Path) -
     assert set(support.visible(tmp_path)) == support.everywhere()
 
 
+@pytest.mark.timeout(20)
+def test_a_duplicate_does_not_wait_until_the_first_one_is_discarded(tmp_path: Path) -> None:
+    """A peer that is slow to take its answer holds up nobody else."""
+    spool = support.make_spool(tmp_path)
+    first = spool.open()
+    first.write([support.CONTENT])
+    first.commit(
+        outgoing_path=support.OUTGOING_PATH,
+        queue_name=support.QUEUE_NAME,
+        destinations=support.DESTINATIONS,
+    )
+    assert support.commit(spool).is_duplicate
+    first.discard()
+    assert support.visible(tmp_path) == dict.fromkeys(support.everywhere(), support.CONTENT)
+
+
 def test_a_duplicate_of_a_delivered_object_is_queued_again(tmp_path: Path) -> None:
     spool = support.make_spool(tmp_path)
     support.commit(spool)
