@@ -7,9 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -26,10 +25,11 @@ from dicomanon_node.cli.common import (
 from dicomanon_node.cli.files import Found, UnusableError, walk
 from dicomanon_node.cli.progress import Progress
 from dicomanon_node.node import crew, process
-from dicomanon_node.node.batch import Batch, Entries, Taken
+from dicomanon_node.node.batch import Batch, Entries
 from dicomanon_node.node.crew import Crew
 from dicomanon_node.ops import logs
 from dicomanon_node.review.crosswalk import Crosswalk, UnwrittenError
+from dicomanon_node.spool.incoming import Committed
 
 _DONE: Final = "done"
 _REFUSED: Final = "refused"
@@ -41,19 +41,18 @@ _FEW_BYTES: Final = 32 << 20
 """Of so few files, worker processes would take longer to start than they save."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What became of a file.
+class _Result(NamedTuple):
+    """What became of a file. Small: it goes from process to process.
 
     Attributes:
         verdict: One of the four words.
         why: If it was not de-identified.
-        taken: If it came so far.
+        committed: Where it is, if it was.
     """
 
     verdict: str
     why: str = ""
-    taken: Taken | None = None
+    committed: Committed | None = None
 
 
 @click.command()
@@ -191,7 +190,7 @@ class _Run:
             return _Result(_FAILED, f"cannot be read: {error.strerror}")
         outcome = taken.outcome
         if outcome.status == 0:
-            return _Result(_DONE, "", taken)
+            return _Result(_DONE, "", taken.committed)
         return _Result(_REFUSED, f"{outcome.comment} ({outcome.status:04X}H)")
 
     def _noted(self, entries: object) -> None:
@@ -201,8 +200,8 @@ class _Run:
     def _told(self, found: Found, result: _Result) -> None:
         """Take note of what became of a file."""
         self._counts[result.verdict] += 1
-        if result.taken is not None:
-            self._batch.told(result.taken)
+        if result.committed is not None:
+            self._batch.told(result.committed)
         if result.why:
             self._progress.tell(f"{result.verdict:<8} {printable(str(found.path))}: {result.why}")
         self._progress.step()

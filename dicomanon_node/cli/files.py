@@ -8,19 +8,15 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from pydicom.filereader import read_partial
+from typing import Final, NamedTuple
 
 from dicomanon_node.errors import NodeError
-from dicomanon_node.network.contexts import IMPLICIT_VR_LITTLE_ENDIAN
 from dicomanon_node.network.part10 import DicomFile, Part10Error
+from dicomanon_node.network.supported import IMPLICIT_VR_LITTLE_ENDIAN
 
 _SOP_CLASS_UID: Final = 0x00080016
 _SOP_INSTANCE_UID: Final = 0x00080018  # both among the first
-_FIRST_BYTES: Final = 1024
 _ELEMENT: Final = struct.Struct("<HH2sH")  # group, element, VR, length (PS3.5 Table 7.1-2)
 _LONG: Final = struct.Struct("<L")
 _SHORT_VRS: Final = frozenset((b"CS", b"DA", b"DT", b"LO", b"SH", b"TM", b"UI", b"UL", b"US"))
@@ -49,9 +45,8 @@ class UnusableError(NodeError):
         self.is_dicom = is_dicom
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Something among what a user named.
+class Found(NamedTuple):
+    """Something among what a user named. Small: it goes from process to process.
 
     Attributes:
         path: Where it is.
@@ -70,13 +65,21 @@ class Found:
         if self.fault:
             raise UnusableError(self.fault, is_dicom=True)
         try:
-            return _as_the_data_set_says(DicomFile.open(self.path))
+            return self._examine()
         except Part10Error as error:
             raise UnusableError(
                 _WORDS.get(error.code, error.code), is_dicom=error.code != "not-dicom"
             ) from None
         except OSError as error:
             raise UnusableError(f"cannot be read: {error.strerror}", is_dicom=True) from None
+
+    def _examine(self) -> DicomFile:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            file, head = DicomFile.examine(self.path, descriptor)
+        finally:
+            os.close(descriptor)
+        return _as_the_data_set_says(file, head[file.dataset_offset :])
 
 
 def walk(paths: Iterable[Path], excluding: Path | None = None) -> Iterator[Found]:
@@ -131,15 +134,13 @@ def _leads_into(entry: os.DirEntry[str], folder: Path) -> bool:
     return Path(entry.path).resolve().is_relative_to(folder)
 
 
-def _as_the_data_set_says(file: DicomFile) -> DicomFile:
+def _as_the_data_set_says(file: DicomFile, head: bytes) -> DicomFile:
     # Files are met whose File Meta Information names another object than they hold. A
     # C-STORE names what is in the data set (PS3.4 B.2.3).
-    with file.path.open("rb", buffering=0) as source:
-        source.seek(file.dataset_offset)
-        found = _uids(source.read(_FIRST_BYTES), file.transfer_syntax_uid)
-    if found is None:
-        found = _uids_by_pydicom(file)
+    found = _uids(head, file.transfer_syntax_uid) or _uids_by_pydicom(file)
     sop_class_uid, sop_instance_uid = found
+    if found == (file.sop_class_uid, file.sop_instance_uid):
+        return file
     return dataclasses.replace(
         file,
         sop_class_uid=sop_class_uid if _is_uid(sop_class_uid) else file.sop_class_uid,
@@ -175,6 +176,9 @@ def _uids(head: bytes, transfer_syntax_uid: str) -> tuple[str, str] | None:
 
 
 def _uids_by_pydicom(file: DicomFile) -> tuple[str, str]:
+    # A tenth of a second to import, for files that hardly anybody has.
+    from pydicom.filereader import read_partial  # noqa: PLC0415
+
     try:
         with file.path.open("rb") as source:
             dataset = read_partial(source, lambda tag, _vr, _length: tag > _SOP_INSTANCE_UID)

@@ -1,27 +1,44 @@
 """The group of commands and what they share."""
 
+from importlib import import_module
+from typing import Final
+
 import click
 
 import dicomanon_node
-from dicomanon_node.cli.check import check, schema
-from dicomanon_node.cli.coverage import coverage
-from dicomanon_node.cli.deidentify import deidentify
-from dicomanon_node.cli.diff import diff
-from dicomanon_node.cli.explain import explain
-from dicomanon_node.cli.queue import queue
-from dicomanon_node.cli.send import echo, send
-from dicomanon_node.cli.serve import serve
-from dicomanon_node.cli.verify import verify
+
+# In the order in which people come to need them; and the module of each, so that a command
+# waits for what it needs itself and not for what others need.
+_MODULES: Final = {
+    "serve": "serve",
+    "check": "check",
+    "send": "send",
+    "echo": "send",
+    "deidentify": "deidentify",
+    "explain": "explain",
+    "diff": "diff",
+    "verify": "verify",
+    "coverage": "coverage",
+    "queue": "queue",
+    "schema": "check",
+}
 
 
-class _InOrder(click.Group):
-    """Lists commands in the order in which people come to need them."""
+class _Commands(click.Group):
+    """Imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
-        return list(self.commands)
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (click's signature)
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"dicomanon_node.cli.{_MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dicomanon_node.__version__, prog_name="dicomanon-node")
 def main() -> None:
     """Receive DICOM objects, de-identify them on receipt, write and forward them.
@@ -29,19 +46,3 @@ def main() -> None:
     Start with `dicomanon-node serve`, then `dicomanon-node send FILE...` from another
     terminal.
     """
-
-
-for _command in (
-    serve,
-    check,
-    send,
-    echo,
-    deidentify,
-    explain,
-    diff,
-    verify,
-    coverage,
-    queue,
-    schema,
-):
-    main.add_command(_command)

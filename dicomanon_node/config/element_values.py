@@ -8,9 +8,6 @@ import datetime as dt
 import math
 import re
 
-from pydicom import config as pydicom_config
-from pydicom.valuerep import validate_value
-
 from dicomanon_node.deid.dictionary import ASCII_VRS, CHARSET_VRS
 
 # PS3.5 Table 6.2-1
@@ -81,12 +78,21 @@ def _single_fault(vr: str, value: str) -> str | None:
             return f"must be a number that {vr} can hold"
     elif vr in TEMPORAL_VRS and not _is_point_in_time(vr, value):
         return f"must be a single {_TEMPORAL_FORMATS[vr]} for {vr}"
-    if vr in CHARSET_VRS or vr in ASCII_VRS:
-        try:
-            validate_value(vr, value, pydicom_config.RAISE)
-        except ValueError:  # its text has the value
-            return f"is not valid for {vr} (PS3.5 Table 6.2-1)"
+    if (vr in CHARSET_VRS or vr in ASCII_VRS) and not _is_valid(vr, value):
+        return f"is not valid for {vr} (PS3.5 Table 6.2-1)"
     return None
+
+
+def _is_valid(vr: str, value: str) -> bool:
+    # Most configurations set no value, and need not wait for pydicom.
+    from pydicom import config as pydicom_config  # noqa: PLC0415
+    from pydicom.valuerep import validate_value  # noqa: PLC0415
+
+    try:
+        validate_value(vr, value, pydicom_config.RAISE)
+    except ValueError:  # its text has the value
+        return False
+    return True
 
 
 _TEMPORAL_FORMATS = {

@@ -49,7 +49,6 @@ class Section(BaseModel):
         strict=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
     )
 
 

@@ -50,7 +50,6 @@ class Entry(BaseModel):
         strict=True,
         hide_input_in_errors=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
     )
 
 

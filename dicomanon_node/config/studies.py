@@ -13,7 +13,6 @@ from dicomanon_node.config.actions import ActionError, compile_action, salt_faul
 from dicomanon_node.config.names import contradictions, name_fault
 from dicomanon_node.config.options import compile_options
 from dicomanon_node.config.problems import join, kind, name, show, suggest
-from dicomanon_node.config.recipients import RecipientError, read_recipient
 from dicomanon_node.config.rulemodel import ActionEntry, StudyEntry
 from dicomanon_node.config.shape import check
 from dicomanon_node.deid import dictionary
@@ -148,6 +147,12 @@ def _check_settings(compiling: _Compiling, entry: StudyEntry) -> None:
 def _recipient(compiling: _Compiling, file_name: str | None) -> Recipient | None:
     if file_name is None:
         return None
+    # Brings in what reads certificates, which hardly any configuration needs.
+    from dicomanon_node.config.recipients import (  # noqa: PLC0415
+        RecipientError,
+        read_recipient,
+    )
+
     try:
         recipient, warning = read_recipient(Path(compiling.file).parent, file_name)
     except RecipientError as error:

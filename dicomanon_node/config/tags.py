@@ -9,7 +9,6 @@ from functools import cache
 from importlib import resources
 
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-from pydicom.datadict import dictionary_VM
 
 from dicomanon_node.config.problems import show, suggest
 from dicomanon_node.deid import dictionary
@@ -65,6 +64,9 @@ def parse(text: str) -> int | PrivateTag:
 
 def value_multiplicity(tag: int) -> str | None:
     """The VM of a standard element as PS3.6 writes it ("1", "1-n"), or None if not known."""
+    # Asked for elements with a value of the site's: few, and pydicom takes its time to import.
+    from pydicom.datadict import dictionary_VM  # noqa: PLC0415
+
     try:
         return dictionary_VM(tag)
     except KeyError:

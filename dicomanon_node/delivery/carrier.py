@@ -2,7 +2,8 @@
 
 Each association of a destination has a carrier; they share a backlog. A carrier has
 no memory of its own beyond what is on its way, does not wait for work and does not
-decide when to try again.
+decide when to try again. That an instance was delivered it reports when the next one is
+sent, so that the destination need not wait for our housekeeping.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Carrier:
         self._tell_progress = tell_progress
         self._under_way: dict[int, Item] = {}  # by identity: hashing a path costs more
         self._has_suspect = False
+        self._delivered: tuple[Item, int | None] | None = None  # and not reported yet
 
     def carry(self, batch: Batch) -> bool:
         """Deliver what nobody else takes of a batch; every answer is in when it returns.
@@ -59,14 +61,19 @@ class Carrier:
                 item = self._take(batch)
                 if item is not None:
                     stands = self._send(item)
+                    self._report()
                 elif self._under_way:
                     stands = self._receive()
                 else:
+                    self._report()
                     return True
                 if not stands:
                     return False
         except BaseException:  # the spool's fault or ours: nothing may stay taken
-            self._broken()
+            try:
+                self._report()
+            finally:
+                self._broken()
             raise
 
     def close(self) -> None:
@@ -88,51 +95,68 @@ class Carrier:
 
     def _send(self, item: Item) -> bool:
         """Send an instance. Returns whether the association still stands."""
+        self._under_way[id(item.instance)] = item
         try:
             self._transport.send(item.instance)
-        except RejectedError as error:
-            self._backlog.refused(item, error)
-        except FileNotFoundError:
-            self._backlog.vanished(item)
-        except LostError as error:
-            return self._lost(error.code, item)
-        except DeferredError as error:
-            self._backlog.deferred(item, error)
-            return self._broken()
-        except OSError:
-            self._backlog.unreadable(item)
-            return self._broken()
         except Exception as error:  # noqa: BLE001  one instance must not stop the others
-            self._lost(_INTERNAL, item, error)
+            self._report()  # what came before it, first
+            return self._not_sent(item, error)
+        self._has_suspect = item.is_suspect
+        return True
+
+    def _not_sent(self, item: Item, error: Exception) -> bool:
+        """Report why it was not sent. Returns whether the association still stands."""
+        if isinstance(error, LostError):
+            return self._lost(error.code)
+        if not isinstance(error, RejectedError | DeferredError | OSError):
+            self._lost(_INTERNAL, error)
             return self._broken()
-        else:
-            self._under_way[id(item.instance)] = item
-            self._has_suspect = item.is_suspect
+        del self._under_way[id(item.instance)]
+        match error:
+            case RejectedError():
+                self._backlog.refused(item, error)
+            case FileNotFoundError():
+                self._backlog.vanished(item)
+            case DeferredError():
+                self._backlog.deferred(item, error)
+                return self._broken()
+            case _:
+                self._backlog.unreadable(item)
+                return self._broken()
         return True
 
     def _receive(self) -> bool:
         """Wait for an answer. Returns whether the association still stands."""
+        self._report()
         try:
             answer = self._transport.answer()
         except LostError as error:
             return self._lost(error.code)
         except Exception as error:  # noqa: BLE001  as above
-            self._lost(_INTERNAL, error=error)
+            self._lost(_INTERNAL, error)
             return self._broken()
         item = self._under_way.pop(id(answer.instance))
         self._has_suspect = False
         if answer.error is None:
-            self._backlog.delivered(item, answer.status)
-        elif isinstance(answer.error, RejectedError):
+            self._delivered = (item, answer.status)
+            return True
+        if isinstance(answer.error, RejectedError):
             self._backlog.refused(item, answer.error)
         else:  # nothing more is handed out now; what is on its way may still be answered
             self._backlog.deferred(item, answer.error)
         self._tell_progress()
         return True
 
-    def _lost(self, reason: str, last: Item | None = None, error: Exception | None = None) -> bool:
+    def _report(self) -> None:
+        """Report what was delivered last, if it was not yet."""
+        if self._delivered is not None:
+            (item, status), self._delivered = self._delivered, None
+            self._backlog.delivered(item, status)
+            self._tell_progress()
+
+    def _lost(self, reason: str, error: Exception | None = None) -> bool:
         """The association is gone, and with it what was on its way."""
-        items = [*self._under_way.values(), *((last,) if last else ())]
+        items = list(self._under_way.values())
         self._forget()
         self._backlog.lost(items, reason, error)
         return False

@@ -32,9 +32,13 @@ EXTRA_FROM: Final = 64
 """Entries in the queue for each association there is before another one is opened: they take
 longer than an association takes to be negotiated."""
 
+SECOND_PACE_S: Final = 0.0005
+"""Seconds an instance from which a second association is worth it: while one instance is taken,
+the next is on its way. A destination that answers sooner keeps one thread busy."""
+
 EXTRA_PACE_S: Final = 0.005
-"""Seconds an instance from which extra associations are worth it. A destination that answers
-sooner keeps one thread busy; more of them would only share its core."""
+"""Seconds an instance from which more than that are worth it. Towards a destination that answers
+sooner, two keep our threads busy; more of them would only share a core."""
 
 _PACE_WEIGHT: Final = 0.1  # of the latest instance in the average
 
@@ -162,20 +166,18 @@ class Lane:
         now = self._clock()
         self._pace_s += (now - self._last_answer - self._pace_s) * _PACE_WEIGHT
         self._last_answer = now
-        if (
-            self._extra_limit
-            and self._pace_s >= EXTRA_PACE_S
-            and len(self._backlog) >= EXTRA_FROM
-            and self._another is not None
-        ):
-            self._call(self._another)
+        limit = self._extra_limit
+        if self._pace_s < EXTRA_PACE_S:
+            limit = min(limit, 1 if self._pace_s >= SECOND_PACE_S else 0)
+        if limit and len(self._backlog) >= EXTRA_FROM and self._another is not None:
+            self._call(self._another, limit)
 
-    def _call(self, another: Callable[[], Transport]) -> None:
-        """Open one more association if the queue is long enough for it."""
+    def _call(self, another: Callable[[], Transport], limit: int) -> None:
+        """Open one more association, `limit` at most, if the queue is long enough for it."""
         with self._extras_lock:
             count = len(self._extras)
             if (
-                count >= self._extra_limit
+                count >= limit
                 or len(self._backlog) < EXTRA_FROM * (count + 1)
                 or self._extra_backoff.remaining_s(self._clock()) > 0
             ):

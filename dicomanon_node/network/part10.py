@@ -89,20 +89,38 @@ class DicomFile:
         """
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            size = os.fstat(descriptor).st_size
-            head = os.pread(descriptor, _FIRST_READ_BYTES, 0)
-            try:
-                values, offset = _parse(head)
-            except Part10Error as error:
-                if error.code != "file-meta-truncated" or len(head) == size:
-                    raise
-                head += os.pread(descriptor, MAX_FILE_META_BYTES - len(head), len(head))
-                values, offset = _parse(head)
+            return cls.examine(path, descriptor)[0]
         finally:
             os.close(descriptor)
+
+    @classmethod
+    def examine(cls, path: Path, descriptor: int) -> tuple["DicomFile", bytes]:
+        """The same of a file that is open, and its first bytes for who wants to see more.
+
+        Args:
+            path: The file.
+            descriptor: Open for reading.
+
+        Returns:
+            The file, and what was read of it: more than its File Meta Information if there
+            is more, 4 KiB mostly.
+
+        Raises:
+            OSError: It cannot be read.
+            Part10Error: It is not a DICOM file, or its file meta cannot be used.
+        """
+        size = os.fstat(descriptor).st_size
+        head = os.pread(descriptor, _FIRST_READ_BYTES, 0)
+        try:
+            values, offset = _parse(head)
+        except Part10Error as error:
+            if error.code != "file-meta-truncated" or len(head) == size:
+                raise
+            head += os.pread(descriptor, MAX_FILE_META_BYTES - len(head), len(head))
+            values, offset = _parse(head)
         if offset >= size:
             raise Part10Error("no-dataset")
-        return cls(
+        file = cls(
             path=path,
             sop_class_uid=_uid(values, _MEDIA_STORAGE_SOP_CLASS_UID),
             sop_instance_uid=_uid(values, _MEDIA_STORAGE_SOP_INSTANCE_UID),
@@ -110,6 +128,7 @@ class DicomFile:
             dataset_offset=offset,
             dataset_bytes=size - offset,
         )
+        return file, head
 
 
 def _parse(head: bytes) -> tuple[dict[int, bytes], int]:

@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from dicomanon_node.config import Config
 from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import ConfigError, Problem, Reason
-from dicomanon_node.network.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.service import AssociationFacts, Outcome, StoreRequest
+from dicomanon_node.network.supported import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.node import build
 from dicomanon_node.node.naming import Naming
 from dicomanon_node.node.scratch import Scratch
@@ -25,14 +25,18 @@ from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import ReceivedInstance, Receiver
 from dicomanon_node.review.crosswalk import Crosswalk
-from dicomanon_node.review.passage import Way, taken
 from dicomanon_node.spool.incoming import Committed
 from dicomanon_node.spool.spool import Spool
 
-_FIRST_READ_BYTES: Final = 64 * 1024
-"""Holds nearly every header. What else of a piece that ends a header is in it is copied twice."""
+if TYPE_CHECKING:
+    from dicomanon_node.review.passage import Passage
 
 _READ_BYTES: Final = 1 << 20
+
+_HEAD_BYTES: Final = 64 * 1024
+"""Holds nearly every header. What else is in the fragment that ends a header is copied once more,
+so what was read first is handed on as two."""
+
 _OUTPUT_MODE: Final = 0o750
 _PATIENT_ID: Final = 0x00100020
 
@@ -94,8 +98,6 @@ class Batch:
         plans = build.plans(self._config, key)
         router = build.router(self._config, plans)
         settings = build.receive_settings(self._config, is_batch=True)
-        listener = self._config.node.listener
-        self._way = Way(router, settings, listener.ae_title, listener.extra_sop_classes)
         with ExitStack() as stack:
             spool, scratch = self._open_spool(stack)
             self._receiver = Receiver(router, spool, settings, logs.get(), self)
@@ -125,7 +127,8 @@ class Batch:
             OSError: The file cannot be read to its end; nothing of it is kept.
         """
         taken_file = self.take(file, self.note)
-        self.told(taken_file)
+        if taken_file.committed is not None:
+            self.told(taken_file.committed)
         return taken_file.outcome
 
     def take(self, file: DicomFile, note: Callable[[Entries], None]) -> Taken:
@@ -141,7 +144,7 @@ class Batch:
         """
         if self._crosswalk is None:
             return self._receive(file)
-        passage = taken(file, self._way)  # the engine gives the same twice
+        passage = self._traced(file)  # the engine gives the same twice
         if passage.refusal is not None:
             return Taken(Outcome(passage.refusal.status, passage.refusal.comment))
         note(Entries(_identifiers(passage.trace), passage.character_set))
@@ -152,11 +155,18 @@ class Batch:
         if self._crosswalk is not None:
             self._crosswalk.add(entries.trace, entries.character_set)
 
-    def told(self, taken_file: Taken) -> None:
-        """Take note of what became of the next file of the input."""
-        if taken_file.committed is not None:
-            self.duplicate_count += taken_file.committed.is_duplicate
-            self._naming.told(taken_file.committed)
+    def told(self, committed: Committed) -> None:
+        """Take note of where the next file of the input is, of those that were taken."""
+        self.duplicate_count += committed.is_duplicate
+        self._naming.told(committed)
+
+    def _traced(self, file: DicomFile) -> "Passage":
+        # Few runs write a crosswalk; the others need not wait for what it takes.
+        from dicomanon_node.review.passage import Way, taken  # noqa: PLC0415
+
+        listener, receiver = self._config.node.listener, self._receiver
+        extra = listener.extra_sop_classes
+        return taken(file, Way(receiver.router, receiver.settings, listener.ae_title, extra))
 
     def _receive(self, file: DicomFile) -> Taken:
         # What the node would not even negotiate has no vetted rules.
@@ -174,16 +184,25 @@ class Batch:
         association = AssociationFacts("batch", "", self._config.node.listener.ae_title, "")
         instance = _Instance(self._receiver, request, association)
         try:
-            with file.path.open("rb", buffering=0) as source:
-                source.seek(file.dataset_offset)
-                room = self._buffer[:_FIRST_READ_BYTES]
-                while size := source.readinto(room):
-                    instance.write([room[:size]])
-                    room = self._buffer
-            return Taken(instance.finish(), instance.committed)
+            self._read(file, instance)
+            outcome = instance.finish()
         except BaseException:
             instance.abandon()
             raise
+        instance.answered()
+        return Taken(outcome, instance.committed)
+
+    def _read(self, file: DicomFile, instance: ReceivedInstance) -> None:
+        source = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            offset, head_bytes = file.dataset_offset, _HEAD_BYTES
+            while size := os.preadv(source, [self._buffer], offset):
+                read = self._buffer[:size]
+                parts = (read[:head_bytes], read[head_bytes:])
+                instance.write([part for part in parts if part])
+                offset, head_bytes = offset + size, 0
+        finally:
+            os.close(source)
 
     def _open_spool(self, stack: ExitStack) -> tuple[Spool, Path]:
         """A spool beside the objects themselves: links need one file system."""
@@ -206,13 +225,16 @@ class Batch:
 
 
 class _Instance(ReceivedInstance):
-    # An instance that remembers where it went.
+    # An instance that remembers where it went, and of which no line is logged.
 
     committed: Committed | None = None
 
     def _commit(self) -> Committed:
         self.committed = super()._commit()
         return self.committed
+
+    def _tell_stored(self, committed: Committed) -> None:
+        pass
 
 
 def _identifiers(trace: Trace) -> Trace:

@@ -222,19 +222,25 @@ def test_an_object_of_the_study_comes_out_under_its_name(example: Path, tmp_path
     assert written.LongitudinalTemporalInformationModified == "MODIFIED"
 
 
+def commands(group: click.Group) -> dict[str, click.Command]:
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 def command_named(words: list[str]) -> click.Command:
     command: click.Command = main
     for word in words:
-        if not isinstance(command, click.Group) or word not in command.commands:
+        if not isinstance(command, click.Group) or word not in commands(command):
             break
-        command = command.commands[word]
+        command = commands(command)[word]
     assert command is not main, words
     return command
 
 
 def test_every_command_and_option_that_is_named_exists() -> None:
     [rows] = tables(section(TEXT, "Commands"))
-    assert {code(row[0]).split()[1] for row in rows} == set(main.commands)
+    assert {code(row[0]).split()[1] for row in rows} == set(commands(main))
     lines = [code(row[0]) + " " + row[1] for row in rows]
     lines += re.findall(r"`?dicomanon-node [^`\n]+", TEXT)
     for line in lines:
@@ -244,7 +250,7 @@ def test_every_command_and_option_that_is_named_exists() -> None:
 
 
 def test_commands_take_the_options_that_all_are_said_to_take() -> None:
-    for name, command in main.commands.items():
+    for name, command in commands(main).items():
         known = {option for parameter in command.params for option in parameter.opts}
         if name not in ("schema", "queue", "diff"):
             assert {"--config", "--set"} <= known, name

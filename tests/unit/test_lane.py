@@ -403,12 +403,22 @@ class TestWindow:
 
 
 class TestPace:
-    def busy(self, bench: Bench, seconds: float) -> int:
-        """How many transports a destination gets that takes so long for each instance."""
+    def busy(self, bench: Bench, seconds: float, *, holds: bool = False) -> int:
+        """How many more transports a destination gets that takes so long for each instance.
+
+        They are refused; or, if it `holds` them, not answered until all is delivered.
+        """
         asked: list[FakeTransport] = []
+        is_over = threading.Event()
+
+        class Extra(FakeTransport):
+            def prepare(self, instances: Sequence[DicomFile]) -> None:
+                if holds:
+                    assert is_over.wait(30)
+                super().prepare(instances)
 
         def another() -> FakeTransport:
-            asked.append(FakeTransport())
+            asked.append(Extra())
             asked[-1].unreachable = DeferredError("rejected-limit-exceeded")
             return asked[-1]
 
@@ -426,20 +436,56 @@ class TestPace:
             clock=bench.clock,
             rng=rng(),
         )
-        bench.add(*(f"2.25.{index}" for index in range(1, 150)))
+        bench.add(*(f"2.25.{index}" for index in range(1, 300)))
         bench.settle()
+        is_over.set()
         wait_until(lambda: not bench.lane._extra_threads())
-        assert len(bench.transport.delivered) == 149
+        assert len(bench.transport.delivered) == 299
         assert bench.facts.of("destination.down") == []
         return len(asked)
 
     def test_a_quick_destination_gets_one_association(self, bench: Bench) -> None:
-        assert self.busy(bench, lane.EXTRA_PACE_S / 2) == 0
+        assert self.busy(bench, lane.SECOND_PACE_S / 2) == 0
+
+    def test_one_that_keeps_us_waiting_gets_a_second(self, bench: Bench) -> None:
+        assert self.busy(bench, lane.EXTRA_PACE_S / 2, holds=True) == 1
+
+    def test_a_slow_one_gets_as_many_as_are_configured(self, bench: Bench) -> None:
+        assert self.busy(bench, lane.EXTRA_PACE_S * 2, holds=True) == 3
 
     def test_a_slow_one_is_asked_for_more_and_not_again_soon_if_it_does_not_want_to(
         self, bench: Bench
     ) -> None:
         assert 1 <= self.busy(bench, lane.EXTRA_PACE_S * 2) <= 3
+
+
+class TestHousekeeping:
+    def test_the_next_instance_is_sent_before_what_was_delivered_is_unlinked(
+        self, bench: Bench
+    ) -> None:
+        waiting: dict[str, list[str]] = {}
+
+        def look(uid: str) -> int:
+            waiting[uid] = bench.folders.names()
+            return 0
+
+        bench.transport.decide = look
+        bench.add("2.25.1", "2.25.2", "2.25.3")
+        bench.settle()
+        assert len(waiting["2.25.2"]) == 3
+        assert len(waiting["2.25.3"]) == 2
+        assert bench.folders.names() == []
+
+    def test_what_was_delivered_is_told_though_the_next_one_breaks_the_association(
+        self, bench: Bench
+    ) -> None:
+        answers: dict[str, Exception | int] = {"2.25.2": LostError("connection-lost")}
+        bench.transport.decide = lambda uid: answers.pop(uid, 0)
+        bench.add("2.25.1", "2.25.2")
+        bench.settle(5)
+        names = [event for event, _ in bench.facts.told]
+        assert names.index("delivery.sent") < names.index("delivery.deferred")
+        assert bench.transport.delivered == ["2.25.1", "2.25.2"]
 
 
 class TestSpool:
@@ -450,6 +496,7 @@ class TestSpool:
             raise OSError(30, "read-only file system")
 
         bench.add("2.25.1", "2.25.2")
+        bench.transport.forgets_when_closed = True  # the second is on its way by then
         with monkeypatch.context() as patch:
             patch.setattr(bench.queue, "done", read_only)
             bench.settle()
@@ -457,7 +504,7 @@ class TestSpool:
             "spool-unavailable"
         ]
         bench.settle(5)
-        assert bench.transport.delivered == ["2.25.1", "2.25.1", "2.25.2"]
+        assert sorted(bench.transport.delivered) == ["2.25.1", "2.25.1", "2.25.2"]
         assert bench.folders.names() == []
 
     def test_an_entry_that_a_person_dropped_is_passed_over(self, bench: Bench) -> None:
