@@ -18,7 +18,7 @@ from dicomanon_node.deid.rules import StudyRules
 from dicomanon_node.deid.templates import Templates
 from dicomanon_node.errors import Reason, Refused, Status
 from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
-from dicomanon_node.ops.logs import Log
+from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.routing import Route, Router
 from dicomanon_node.spool.incoming import Committed, IncomingFile
@@ -82,7 +82,12 @@ class Receiver:
     """
 
     def __init__(
-        self, router: Router, spool: Spool, settings: ReceiveSettings, log: Log, facts: TellFact
+        self,
+        router: Router,
+        spool: Spool,
+        settings: ReceiveSettings,
+        log: TellEvent,
+        facts: TellFact,
     ) -> None:
         self.router = router
         self.spool = spool

@@ -24,6 +24,8 @@ WORK: Final = ", start-up taken off"
 
 _TIMEOUT_S: Final = 600
 _ROUNDS: Final = 3
+# So many as there are in a study or two: a few hundred would measure how programs start.
+_TIMES: Final = 5
 
 
 def batch(bench: Bench, given: Sequence[Input], rounds: int) -> None:
@@ -33,9 +35,10 @@ def batch(bench: Bench, given: Sequence[Input], rounds: int) -> None:
     for one in given:
         source = bench.directory("batch-in")
         number = bench.number()
-        paths = instances(one.samples, source / "all", one.count, number)
+        count = one.count * _TIMES
+        paths = instances(one.samples, source / "all", count, number)
         instances(one.samples, source / "one", 1, number)
-        sent = {uid(Kind.INSTANCE, number, 0, index) for index in range(one.count)}
+        sent = {uid(Kind.INSTANCE, number, 0, index) for index in range(count)}
         for turn in range(min(rounds, _ROUNDS)):
             bench.attempt(NODE, partial(_measure, bench, one, source, sent, NODE))
             if turn == 0 and find_spec(DICOGNITO) is not None:

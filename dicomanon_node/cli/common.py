@@ -11,7 +11,6 @@ import click
 
 from dicomanon_node.config import Config, load
 from dicomanon_node.errors import ConfigError, Problem
-from dicomanon_node.ops import library_logs, logs
 
 _Command = Callable[..., Any]
 
@@ -54,12 +53,6 @@ def load_config(config_dir: Path, overrides: tuple[str, ...]) -> Config:
         )
         raise ConfigError(Problem(str(config_dir), "", why))
     return load(config_dir, os.environ, overrides)
-
-
-def keep_quiet() -> None:
-    """For commands that tell a person what happens: no events, no library's messages."""
-    logs.configure(stream=None)
-    library_logs.install()
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,6 @@ from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
     config_options,
     counted,
-    keep_quiet,
     load_config,
     printable,
     reports_config_errors,
@@ -27,7 +26,7 @@ from dicomanon_node.cli.progress import Progress
 from dicomanon_node.node import crew, process
 from dicomanon_node.node.batch import Batch, Entries
 from dicomanon_node.node.crew import Crew
-from dicomanon_node.ops import logs
+from dicomanon_node.ops.silence import keep_quiet
 from dicomanon_node.review.crosswalk import Crosswalk, UnwrittenError
 from dicomanon_node.spool.incoming import Committed
 
@@ -110,7 +109,6 @@ def deidentify(
         _refuse_given_away(crosswalk_dir, output)
     process.forbid_core_dumps()
     keep_quiet()
-    logs.configure(stream=None, level="error")  # not even made: a tenth of the work on an object
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: sys.exit(128 + got))
     counts: Counter[str] = Counter()

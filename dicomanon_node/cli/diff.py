@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import click
 
-from dicomanon_node.cli.common import EXIT_USAGE, keep_quiet, printable
+from dicomanon_node.cli.common import EXIT_USAGE, printable
 from dicomanon_node.deid.dictionary import CHARSET_VRS, PIXEL_DATA_TAGS, TEXT_VRS
 from dicomanon_node.node import process
+from dicomanon_node.ops.silence import keep_quiet
 from dicomanon_node.review.comparison import Change, Difference, compare
 from dicomanon_node.review.reading import (
     Element,

@@ -15,7 +15,6 @@ from dicomanon_node.cli.common import (
     UNUSABLE,
     config_options,
     counted,
-    keep_quiet,
     load_config,
     printable,
     reports_config_errors,
@@ -32,6 +31,7 @@ from dicomanon_node.deid.trace import Outcome
 from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.node import build, process
+from dicomanon_node.ops.silence import keep_quiet
 from dicomanon_node.review import explain as review
 from dicomanon_node.review.explain import Entry, Value
 from dicomanon_node.review.passage import Passage, Way, taken

@@ -13,7 +13,6 @@ from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
     UNUSABLE,
     config_options,
-    keep_quiet,
     printable,
     reports_config_errors,
 )
@@ -28,6 +27,7 @@ from dicomanon_node.network.failures import (
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import Context, contexts_for
 from dicomanon_node.network.requestor import Requestor
+from dicomanon_node.ops.silence import keep_quiet
 
 _VERIFICATION: Final = "1.2.840.10008.1.1"
 _IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"

@@ -15,7 +15,6 @@ from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
     EXIT_USAGE,
     config_options,
-    keep_quiet,
     load_config,
     printable,
     reports_config_errors,
@@ -32,6 +31,7 @@ from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.errors import ConfigError, Problem, Refused
 from dicomanon_node.node import build, process
 from dicomanon_node.node.batch import Batch
+from dicomanon_node.ops.silence import keep_quiet
 from dicomanon_node.review.pairing import Index, match
 from dicomanon_node.review.reading import (
     Instance,

@@ -8,11 +8,10 @@ import re
 from functools import cache
 from importlib import resources
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
-
 from dicomanon_node.config.problems import show, suggest
 from dicomanon_node.deid import dictionary
 from dicomanon_node.deid.rules import PrivateTag
+from dicomanon_node.deid.standard import DicomDictionary, RepeatersDictionary
 
 _NUMBER = re.compile(r"(?:0[xX])?([0-9A-Fa-f]{4})\s*,?\s*([0-9A-Fa-f]{4})")
 _BRACKETED = re.compile(r"\(\s*([^()]*?)\s*\)")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pydicom.charset import CODES_TO_ENCODINGS, encode_string, python_encoding
+from dicomanon_node.deid import repertoires
 
 # The default repertoire is ISO 646; objects that declare nothing often are Latin-1.
 _DEFAULT = "iso8859"
@@ -22,12 +22,14 @@ _NAME_DELIMITER = re.compile(rb"[\\\r\n\f\t^=]")
 
 # Whatever text may come in besides the standard's character sets.
 _CODECS = tuple(
-    sorted(set(python_encoding.values()) - {"UTF8"} | {"utf-8", "utf-16-le", "utf-16-be", "euc_jp"})
+    sorted(
+        set(repertoires.BY_TERM.values()) - {"UTF8"} | {"utf-8", "utf-16-le", "utf-16-be", "euc_jp"}
+    )
 )
 # A shorter run of bytes is found by chance all the time.
 _MIN_RUN_BYTES = 3
 
-_BY_TERM = {re.sub("[-_ ]+", " ", term): codec for term, codec in python_encoding.items()}
+_BY_TERM = {re.sub("[-_ ]+", " ", term): codec for term, codec in repertoires.BY_TERM.items()}
 
 
 @lru_cache(maxsize=256)
@@ -87,6 +89,8 @@ def _encode_extended(text: str, character_set: bytes) -> bytes | None:
     known = encodings(character_set)
     if len(known) == 1 or not all(_is_in_any(character, known) for character in set(text)):
         return None
+    from pydicom.charset import encode_string  # noqa: PLC0415  (rare, and slow to import)
+
     encoded: bytes = encode_string(text, list(known))
     return encoded if decode(encoded, character_set) == text else None
 
@@ -110,7 +114,7 @@ def _decode_fragment(fragment: bytes, first: str, delimiter: re.Pattern[bytes]) 
     escape = _ESCAPE.match(fragment)
     if escape is None:
         return fragment.decode(first, "replace")
-    encoding = CODES_TO_ENCODINGS.get(escape[0], first)
+    encoding = repertoires.BY_ESCAPE.get(escape[0], first)
     if encoding.startswith("iso2022"):
         return fragment.decode(encoding, "replace")  # Python's codec wants the escape
     rest = fragment[escape.end() :]

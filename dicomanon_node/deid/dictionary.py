@@ -8,8 +8,7 @@ import re
 from importlib import resources
 from typing import Any
 
-from pydicom._dicom_dict import DicomDictionary
-from pydicom._private_dict import private_dictionaries
+from dicomanon_node.deid.standard import DicomDictionary, private_dictionaries
 
 ITEM = 0xFFFEE000
 ITEM_DELIMITATION = 0xFFFEE00D

@@ -12,8 +12,6 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 from dicomanon_node.deid.pseudonyms import Pseudonyms
 
 _HASH_BYTES = 32  # SHA-256
@@ -63,6 +61,13 @@ def seal(content: bytes, recipient: Recipient, pseudonyms: Pseudonyms) -> bytes:
     Returns:
         DER of a ContentInfo with EnvelopedData.
     """
+    # Imported for who encrypts: hardly anybody does, and it takes its time.
+    from cryptography.hazmat.primitives.ciphers import (  # noqa: PLC0415
+        Cipher,
+        algorithms,
+        modes,
+    )
+
     # The recipient goes in: one key and seed under two RSA keys would tie them together.
     root = pseudonyms.derive("envelope", bytes.fromhex(recipient.fingerprint) + content)
     content_key = hmac.digest(root, b"content-encryption key", "sha256")

@@ -10,7 +10,7 @@ import hmac
 import random
 import re
 
-from pydicom._uid_dict import UID_dictionary
+from dicomanon_node.deid.standard import UID_dictionary
 
 KEY_BYTES = 32
 

@@ -7,8 +7,7 @@ word still counts, next to another part of the same name, is in `needles`.
 import re
 from functools import lru_cache
 
-from pydicom._dicom_dict import DicomDictionary
-
+from dicomanon_node.deid.standard import DicomDictionary
 from dicomanon_node.deid.table import METHOD_CODES
 
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)

@@ -12,67 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
-from pynetdicom.presentation import (
-    AllStoragePresentationContexts,
-    PresentationContext,
-    StoragePresentationContexts,
+from pynetdicom.presentation import PresentationContext
+
+from dicomanon_node.network.supported import (
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    STORAGE_SOP_CLASSES,
+    TRANSFER_SYNTAXES,
 )
 
 VERIFICATION_SOP_CLASS: Final = "1.2.840.10008.1.1"
-
-STORAGE_SOP_CLASSES: Final = frozenset(
-    str(context.abstract_syntax)
-    # The first list is every class of PS3.4 B.5, the second adds retired ones still in use.
-    for context in (*AllStoragePresentationContexts, *StoragePresentationContexts)
-)
-
-IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
-
-TRANSFER_SYNTAXES: Final = frozenset(
-    {
-        IMPLICIT_VR_LITTLE_ENDIAN,
-        "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
-        "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
-        "1.2.840.10008.1.2.2",  # Explicit VR Big Endian (retired, still sent)
-        "1.2.840.10008.1.2.4.50",  # JPEG Baseline
-        # JPEG Extended, Spectral Selection, Full Progression, Lossless and Hierarchical; most of
-        # them retired, all of them met in archives.
-        *(f"1.2.840.10008.1.2.4.{process}" for process in range(51, 67)),
-        "1.2.840.10008.1.2.4.70",  # JPEG Lossless, First-Order Prediction
-        "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
-        "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-Lossless
-        "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
-        "1.2.840.10008.1.2.4.91",  # JPEG 2000
-        "1.2.840.10008.1.2.4.92",  # JPEG 2000 Part 2 Lossless
-        "1.2.840.10008.1.2.4.93",  # JPEG 2000 Part 2
-        "1.2.840.10008.1.2.4.100",  # MPEG2 Main Profile / Main Level
-        "1.2.840.10008.1.2.4.100.1",  # the same, Fragmentable
-        "1.2.840.10008.1.2.4.101",  # MPEG2 Main Profile / High Level
-        "1.2.840.10008.1.2.4.101.1",
-        "1.2.840.10008.1.2.4.102",  # MPEG-4 AVC/H.264 High Profile / Level 4.1
-        "1.2.840.10008.1.2.4.102.1",
-        "1.2.840.10008.1.2.4.103",  # MPEG-4 BD-compatible High Profile / Level 4.1
-        "1.2.840.10008.1.2.4.103.1",
-        "1.2.840.10008.1.2.4.104",  # MPEG-4 High Profile / Level 4.2 For 2D Video
-        "1.2.840.10008.1.2.4.104.1",
-        "1.2.840.10008.1.2.4.105",  # MPEG-4 High Profile / Level 4.2 For 3D Video
-        "1.2.840.10008.1.2.4.105.1",
-        "1.2.840.10008.1.2.4.106",  # MPEG-4 Stereo High Profile / Level 4.2
-        "1.2.840.10008.1.2.4.106.1",
-        "1.2.840.10008.1.2.4.107",  # HEVC/H.265 Main Profile / Level 5.1
-        "1.2.840.10008.1.2.4.108",  # HEVC/H.265 Main 10 Profile / Level 5.1
-        "1.2.840.10008.1.2.4.110",  # JPEG XL Lossless
-        "1.2.840.10008.1.2.4.111",  # JPEG XL JPEG Recompression
-        "1.2.840.10008.1.2.4.112",  # JPEG XL
-        "1.2.840.10008.1.2.4.201",  # High-Throughput JPEG 2000 Lossless
-        "1.2.840.10008.1.2.4.202",  # High-Throughput JPEG 2000 Lossless, RPCL
-        "1.2.840.10008.1.2.4.203",  # High-Throughput JPEG 2000
-        "1.2.840.10008.1.2.5",  # RLE Lossless
-    }
-)
-"""Accepted for every SOP class. Left out on purpose: JPIP (an object holds a URL instead of
-pixels, and that URL is identifying), SMPTE ST 2110 (live video), Deflated Image Frame, JPEG XL
-and JPEG 2000 Part 2 (no decoder here, should a rule ever have to look at the pixels)."""
 
 _ACCEPTANCE: Final = 0x00  # PS3.8 Table 9-18
 _ABSTRACT_SYNTAX_NOT_SUPPORTED: Final = 0x03

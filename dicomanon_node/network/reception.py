@@ -13,8 +13,9 @@ from typing import Final
 
 from dicomanon_node.network.transfer import DataTransfer, ProtocolViolationError
 
-RECEIVE_BUFFER_BYTES: Final = 256 * 1024
-"""Read at once. Two PDUs of the default size; more brings nothing that can be measured."""
+RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
+"""Read at once. Its memory is touched only as far as something is received: what a peer sends in
+one go, up to the size of the socket's own buffer."""
 
 MAX_CONTROL_PDU_BYTES: Final = 1024 * 1024
 """The largest PDU that is collected, i.e. any but P-DATA-TF. The largest sensible one, an

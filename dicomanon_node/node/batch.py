@@ -21,7 +21,7 @@ from dicomanon_node.network.supported import STORAGE_SOP_CLASSES, TRANSFER_SYNTA
 from dicomanon_node.node import build
 from dicomanon_node.node.naming import Naming
 from dicomanon_node.node.scratch import Scratch
-from dicomanon_node.ops import logs
+from dicomanon_node.ops.silence import Silence
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import ReceivedInstance, Receiver
 from dicomanon_node.review.crosswalk import Crosswalk
@@ -100,7 +100,7 @@ class Batch:
         settings = build.receive_settings(self._config, is_batch=True)
         with ExitStack() as stack:
             spool, scratch = self._open_spool(stack)
-            self._receiver = Receiver(router, spool, settings, logs.get(), self)
+            self._receiver = Receiver(router, spool, settings, Silence(), self)
             self._naming = Naming(self._output, scratch, self._window)
             self._resources = stack.pop_all()
         return self
@@ -209,7 +209,7 @@ class Batch:
         try:
             self._output.mkdir(mode=_OUTPUT_MODE, parents=True, exist_ok=True)
             scratch = stack.enter_context(Scratch(self._output)).path
-            spool = Spool(scratch, self._output, (), low_water_bytes=0, sync=False)
+            spool = Spool(scratch, self._output, (), low_water_bytes=0, sync=False, is_eager=True)
             stack.callback(spool.close)
             spool.incoming.mkdir(mode=0o700)
             probe = scratch / "probe"

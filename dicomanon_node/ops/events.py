@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+from typing import Protocol
 
 from dicomanon_node.ops import keys as k
 from dicomanon_node.ops.judges import Value
@@ -48,6 +49,13 @@ class Event:
     keys: tuple[Key, ...]
     key_names: frozenset[str]
     judges: tuple[tuple[str, Callable[[object], Value]], ...]
+
+
+class TellEvent(Protocol):
+    """Takes events: a log, or what stands in for one."""
+
+    def event(self, name: str, /, **keys: object) -> None:
+        """Tell a declared event with its keys; see `logs.Log`."""
 
 
 class UndeclaredError(LookupError):

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom._uid_dict import UID_dictionary  # the only place that exports it
-
+from dicomanon_node.deid.standard import UID_dictionary
 from dicomanon_node.errors import Reason
 
 Value = str | int | float | bool

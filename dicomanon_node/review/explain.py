@@ -12,13 +12,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from pydicom._private_dict import private_dictionaries
-
 from dicomanon_node.config.problems import escape
 from dicomanon_node.config.tags import keyword_of
 from dicomanon_node.deid import charset
 from dicomanon_node.deid.dictionary import format_tag, is_private
 from dicomanon_node.deid.rules import StationRule, StudyRules
+from dicomanon_node.deid.standard import private_dictionaries
 from dicomanon_node.deid.table import SAFE_PRIVATE, TABLE
 from dicomanon_node.deid.trace import Outcome, Step
 from dicomanon_node.review.cures import CURES, NO_TRANSFER_SYNTAX

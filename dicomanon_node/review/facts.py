@@ -9,8 +9,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Final
 
-from pydicom._dicom_dict import DicomDictionary
-
 from dicomanon_node.deid import dictionary
 from dicomanon_node.deid.decisions import Change, Decision, Verb, from_code
 from dicomanon_node.deid.floor import CLASS_UID_TAGS, IDENTIFYING_TAGS, SPEAKING_TAGS
@@ -18,6 +16,7 @@ from dicomanon_node.deid.iod import Type
 from dicomanon_node.deid.plan import AVAILABLE_OPTIONS, Plan
 from dicomanon_node.deid.pseudonyms import KEY_BYTES, Key
 from dicomanon_node.deid.rules import Option, StudyRules
+from dicomanon_node.deid.standard import DicomDictionary
 from dicomanon_node.deid.table import TABLE, Code, Row
 from dicomanon_node.review.coverage import described
 

@@ -13,8 +13,8 @@ from dicomanon_node.dataset_stream import Announced, DatasetStream
 from dicomanon_node.deid.elements import Elements
 from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import Reason, Refused, Status
-from dicomanon_node.network.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.network.part10 import DicomFile
+from dicomanon_node.network.supported import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.receive import ReceiveSettings
 from dicomanon_node.routing import Route, Router
 

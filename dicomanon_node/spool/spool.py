@@ -42,6 +42,7 @@ class Spool:
         destinations: Names of all configured destinations.
         low_water_bytes: Less free space than this, in bytes, and nothing more is accepted.
         sync: False leaves durability to the kernel's own time: 0000H is then no promise.
+        is_eager: Where `sync` is False: see `Medium`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Spool:
         *,
         low_water_bytes: int = DEFAULT_LOW_WATER_BYTES,
         sync: bool = True,
+        is_eager: bool = False,
     ) -> None:
         for destination in destinations:
             check_component(destination)
@@ -59,7 +61,7 @@ class Spool:
         self._outgoing = outgoing.absolute() if outgoing is not None else None
         self._destinations = frozenset(destinations)
         self._low_water_bytes = low_water_bytes
-        self._medium = Medium(is_synced=sync)
+        self._medium = Medium(is_synced=sync, is_eager=is_eager)
         self._incoming_path = str(self.incoming)
         self._numbers = itertools.count()
         self._look_again = 0.0

@@ -8,7 +8,7 @@ import threading
 import time
 
 from dicomanon_node.errors import Reason, Refused
-from dicomanon_node.ops.logs import Log
+from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.spool.spool import Spool
 
 _REASONS = (Reason.DISK_FULL, Reason.SPOOL_UNAVAILABLE)
@@ -22,7 +22,7 @@ class SpoolWatch:
         log: Where changes are told.
     """
 
-    def __init__(self, spool: Spool, log: Log) -> None:
+    def __init__(self, spool: Spool, log: TellEvent) -> None:
         self._spool = spool
         self._log = log
         self._lock = threading.Lock()

@@ -11,8 +11,8 @@ from dicomanon_node.deid.plan import AVAILABLE_OPTIONS
 from dicomanon_node.deid.table import TABLE, TABLE_EDITION, Code
 from dicomanon_node.delivery import backlog, backoff, lane
 from dicomanon_node.network import proposal
-from dicomanon_node.network.contexts import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.network.reception import PDU_TOLERANCE_BYTES
+from dicomanon_node.network.supported import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 
 TEXT = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 

@@ -13,8 +13,8 @@ from support_network import CT, EXPLICIT, IMPLICIT, VERIFICATION, MemoryService,
 
 from dicomanon_node.errors import Reason
 from dicomanon_node.network import association
-from dicomanon_node.network.contexts import TRANSFER_SYNTAXES
 from dicomanon_node.network.service import Ending, Outcome
+from dicomanon_node.network.supported import TRANSFER_SYNTAXES
 
 PRIVATE = "1.3.12.2.1107.5.9.1"
 

@@ -16,7 +16,7 @@ from support_network import CT, EXPLICIT, IMPLICIT, MR, SETTINGS, VERIFICATION, 
 
 from dicomanon_node.network import negotiation
 from dicomanon_node.network.admission import Admission, Verdict
-from dicomanon_node.network.contexts import TRANSFER_SYNTAXES, ContextPolicy
+from dicomanon_node.network.contexts import ContextPolicy
 from dicomanon_node.network.negotiation import (
     MAX_SUB_ITEMS,
     REMEMBERED,
@@ -25,6 +25,7 @@ from dicomanon_node.network.negotiation import (
 )
 from dicomanon_node.network.peers import CALLED_AE_TITLE, CALLING_AE_TITLE, Peer
 from dicomanon_node.network.service import ListenerSettings
+from dicomanon_node.network.supported import TRANSFER_SYNTAXES
 
 FIXED_BYTES = 74
 STRANGER = (Peer("OTHER"),)

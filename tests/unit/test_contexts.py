@@ -13,7 +13,8 @@ from pynetdicom.presentation import (
 )
 from support_network import CT, EXPLICIT, IMPLICIT, MR, VERIFICATION
 
-from dicomanon_node.network.contexts import TRANSFER_SYNTAXES, ContextPolicy
+from dicomanon_node.network.contexts import ContextPolicy
+from dicomanon_node.network.supported import TRANSFER_SYNTAXES
 
 JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
 JPIP = "1.2.840.10008.1.2.4.94"

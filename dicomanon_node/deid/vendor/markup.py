@@ -6,8 +6,7 @@ characters' numbers. Markup that is not well-formed is read as far as it can be.
 """
 
 import re
-from html import unescape
-from xml.sax.saxutils import escape
+from html import escape, unescape
 
 from dicomanon_node.deid.vendor.names import Attribute, attribute
 from dicomanon_node.deid.vendor.values import Cleaner, is_packed
@@ -163,4 +162,4 @@ def _is_disguised(raw: bytes, value: bytes) -> bool:
 
 
 def _escaped(new: bytes) -> bytes:
-    return escape(new.decode("latin-1")).encode("latin-1")
+    return escape(new.decode("latin-1"), quote=False).encode("latin-1")

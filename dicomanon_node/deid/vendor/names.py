@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from pydicom._dicom_dict import DicomDictionary
+from dicomanon_node.deid.standard import DicomDictionary
 
 
 class Attribute(NamedTuple):
