@@ -33,6 +33,8 @@ _PARAGRAPH_VRS = frozenset({"LT", "ST", "UT"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PARAGRAPH_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
+# Short and simple: what all VRs of text can hold.
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,14}[A-Za-z0-9])?")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DATE = re.compile(r"[0-9]{8}")
 _DATE_TIME = re.compile(
@@ -84,7 +86,9 @@ def _single_fault(vr: str, value: str) -> str | None:
 
 
 def _is_valid(vr: str, value: str) -> bool:
-    # Most configurations set no value, and need not wait for pydicom.
+    if vr in CHARSET_VRS and vr != "PN" and _PLAIN.fullmatch(value):
+        return True
+    # Hardly any configuration needs to wait for pydicom.
     from pydicom import config as pydicom_config  # noqa: PLC0415
     from pydicom.valuerep import validate_value  # noqa: PLC0415
 

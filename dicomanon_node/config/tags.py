@@ -63,7 +63,10 @@ def parse(text: str) -> int | PrivateTag:
 
 def value_multiplicity(tag: int) -> str | None:
     """The VM of a standard element as PS3.6 writes it ("1", "1-n"), or None if not known."""
-    # Asked for elements with a value of the site's: few, and pydicom takes its time to import.
+    entry = DicomDictionary.get(tag)
+    if entry is not None:
+        return entry[1]
+    # A repeating group, or none of the standard's: rare, and pydicom takes its time to import.
     from pydicom.datadict import dictionary_VM  # noqa: PLC0415
 
     try:
