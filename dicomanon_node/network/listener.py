@@ -1,8 +1,8 @@
 """Accepts connections on a socket that several processes share.
 
 The supervisor binds, forks, and each process serves its own duplicate of the
-socket: whoever comes first accepts, so an idle process takes the next
-association. One that is full leaves connections to the others; if all are, they
+socket: whoever comes first accepts, but lets another go first that has less to do
+(`loads`). One that is full leaves connections to the others; if all are, they
 wait in the backlog. One connection is one thread. Nothing that a peer could hold up
 happens here: reading, a TLS handshake, judging a peer are all done in the
 connection's own thread.
@@ -21,6 +21,7 @@ from dicomanon_node.network.acceptor import Acceptor, application_entity
 from dicomanon_node.network.admission import Admission
 from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.contexts import ContextPolicy
+from dicomanon_node.network.loads import PATIENCE_MS, Load, loads
 from dicomanon_node.network.negotiation import Negotiator
 from dicomanon_node.network.registry import Registry
 from dicomanon_node.network.service import (
@@ -104,16 +105,23 @@ class Listener:
         settings: What it is told.
         service: Where instances go.
         observer: Is told what became of each connection.
+        load: What this process has to do beside its siblings; None: there are none.
     """
 
     def __init__(
-        self, settings: ListenerSettings, service: StorageService, observer: AssociationObserver
+        self,
+        settings: ListenerSettings,
+        service: StorageService,
+        observer: AssociationObserver,
+        load: Load | None = None,
     ) -> None:
         # pynetdicom's handlers cost four calls a PDU, and its log texts quote the peer.
         _config.LOG_HANDLER_LEVEL = "none"
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
         self._waker = Waker()
-        self._registry = Registry(settings.max_associations, self._waker.wake)
+        self._load = load or loads(1)[0]
+        self._load.show(0)
+        self._registry = Registry(settings.max_associations, self._waker.wake, self._load.show)
         self._observer = observer
         self._workers = Workers()
         self._acceptor = Acceptor(
@@ -151,12 +159,19 @@ class Listener:
             if_room = select.poll()
             if_room.register(self._waker, select.POLLIN)
             if_room.register(sock, select.POLLIN)
+            has_waited = False
             while not self._registry.is_draining:
                 poller = if_full if self._registry.is_full else if_room
                 found = {descriptor for descriptor, _ in poller.poll()}
                 self._waker.clear()
-                # One connection a turn: the next goes to whoever is idle.
-                if sock.fileno() in found:
+                # One connection a turn: the next goes to whoever has less to do.
+                is_offered = sock.fileno() in found
+                if is_offered and self._load.is_above_others and not has_waited:
+                    if_full.poll(PATIENCE_MS)
+                    has_waited = True
+                    continue
+                has_waited = False
+                if is_offered:
                     self._accept(sock)
 
     def stop_accepting(self) -> None:

@@ -22,11 +22,15 @@ class Registry:
     Args:
         limit: How many connections may be alive at a time.
         on_room: Called, from any thread, when there is room for a connection again.
+        on_count: Told how many connections are alive, at each change.
     """
 
-    def __init__(self, limit: int, on_room: Callable[[], object]) -> None:
+    def __init__(
+        self, limit: int, on_room: Callable[[], object], on_count: Callable[[int], object]
+    ) -> None:
         self._limit = limit
         self._on_room = on_room
+        self._on_count = on_count
         self._connections: set[Stoppable] = set()
         self._active_count = 0
         self._is_draining = False
@@ -57,12 +61,14 @@ class Registry:
         """Register a connection."""
         with self._changed:
             self._connections.add(connection)
+            self._on_count(len(self._connections))
 
     def remove(self, connection: Stoppable) -> None:
         """The connection is closed."""
         with self._changed:
             was_full = self.is_full
             self._connections.discard(connection)
+            self._on_count(len(self._connections))
         if was_full:
             self._on_room()
 

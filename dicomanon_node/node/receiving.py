@@ -8,6 +8,7 @@ from typing import Final
 
 from dicomanon_node.config import Config
 from dicomanon_node.network.listener import Listener
+from dicomanon_node.network.loads import Load
 from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
 from dicomanon_node.node import build
 from dicomanon_node.node.children import ABORT, STOP, Ready
@@ -67,7 +68,7 @@ class LoggingObserver:
 
 
 def receive(
-    config: Config, service: StorageService, listening: socket.socket, ready: Ready
+    config: Config, service: StorageService, listening: socket.socket, load: Load, ready: Ready
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
@@ -75,12 +76,13 @@ def receive(
         config: The configuration.
         service: Where instances go.
         listening: The socket all receivers share; this process's own copy is closed.
+        load: What this receiver has to do, beside the others.
         ready: To be called when associations are accepted.
     """
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
-    listener = Listener(build.listener_settings(config), service, LoggingObserver())
+    listener = Listener(build.listener_settings(config), service, LoggingObserver(), load)
 
     def stop(_number: int, _frame: object) -> None:
         listener.stop_accepting()

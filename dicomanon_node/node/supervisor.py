@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import dicomanon_node
@@ -21,6 +22,7 @@ from dicomanon_node.config import Config
 from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import NodeError
+from dicomanon_node.network.loads import loads
 from dicomanon_node.node import build, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable
@@ -168,8 +170,8 @@ class Supervisor:
 
     def _start_children(self, receiver: Receiver, listening: socket.socket) -> None:
         self._children = [
-            Child("receiver", lambda ready: receive(self._config, receiver, listening, ready))
-            for _ in range(self._receiver_count)
+            Child("receiver", partial(receive, self._config, receiver, listening, load))
+            for load in loads(self._receiver_count)
         ]
         if self._config.node.destinations:
 
