@@ -58,6 +58,11 @@ def has_uid(data: bytes, identity: Identity) -> bool:
     return any(identity.holds_uid(run) for run in _UID_RUN.findall(data))
 
 
+def is_uid(raw: bytes) -> bool:
+    """Whether the value of a UI is UIDs and nothing else."""
+    return _UID_LIKE.match(raw) is not None
+
+
 def is_figure(vr: str, raw: bytes) -> bool:
     """Whether the value is a number or a time in characters, as its VR says."""
     return vr in _FIGURES and _FIGURE.match(raw) is not None
@@ -127,7 +132,7 @@ class Guard:
             new = cleaned(raw, vr, character_set, self._identity, generic=Generic.NONE)
             self.removed_count += new is not raw
             return new
-        if vr == "UI" and _UID_LIKE.match(raw):
+        if vr == "UI" and is_uid(raw):
             return raw
         if is_figure(vr, raw):
             return self._figures(vr, raw)

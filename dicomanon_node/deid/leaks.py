@@ -20,7 +20,7 @@ from dicomanon_node.deid.detector import (
 )
 from dicomanon_node.deid.elements import leaves, top_level
 from dicomanon_node.deid.generic import Generic, has_generic
-from dicomanon_node.deid.guard import Guard, has_uid, is_figure, is_in_binary, windows
+from dicomanon_node.deid.guard import Guard, has_uid, is_figure, is_in_binary, is_uid, windows
 from dicomanon_node.deid.identity import Identity
 
 __all__ = ["Generic", "Guard", "cleaned", "has_generic", "remains", "survives", "suspects"]
@@ -97,11 +97,13 @@ def is_suspected(values: Iterable[tuple[str, bytes]], identity: Identity) -> boo
     """
     plain = []
     for vr, raw in values:
+        if vr == "UI" and is_uid(raw):
+            continue  # the guard leaves it as it is, whatever is found in it
         if vr in _NUMBERS or raw.isascii():
             plain.append(raw)
         elif not has_few_letters_beyond_ascii(raw) or survives(raw, identity):
             return True
-    return survives(b"\n".join(plain), identity)
+    return bool(plain) and survives(b"\n".join(plain), identity)
 
 
 def remains(output: bytes, identity: Identity) -> bool:

@@ -35,12 +35,13 @@ class Key:
         secret: 32 random bytes.
     """
 
-    __slots__ = ("_secret", "key_id")
+    __slots__ = ("_keyed", "key_id")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes")
-        self._secret = secret
+        # Keyed once: each digest goes on with a copy.
+        self._keyed = hmac.new(secret, digestmod="sha256")
         # Says which key was used without saying anything about it.
         self.key_id = hmac.digest(secret, b"key id", "sha256").hex()[:8]
 
@@ -58,7 +59,9 @@ class Key:
         """
         scoped = scope.encode()
         prefix = f"{len(purpose)}:{purpose}{len(scoped)}:".encode()
-        return hmac.digest(self._secret, prefix + scoped + value, "sha256")
+        keyed = self._keyed.copy()
+        keyed.update(prefix + scoped + value)
+        return keyed.digest()
 
 
 def is_standard_uid(value: bytes) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 _COUNT = struct.Struct("=I")
 
-PATIENCE_MS: Final = 4
+PATIENCE_MS: Final = 20
 """Milliseconds in which a process that has less to do takes a connection, if it is alive."""
 
 
