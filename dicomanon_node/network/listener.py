@@ -21,7 +21,7 @@ from dicomanon_node.network.acceptor import Acceptor, application_entity
 from dicomanon_node.network.admission import Admission
 from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.contexts import ContextPolicy
-from dicomanon_node.network.loads import PATIENCE_MS, Load, loads
+from dicomanon_node.network.loads import LOOK_MS, PATIENCE_MS, Load, loads
 from dicomanon_node.network.negotiation import Negotiator
 from dicomanon_node.network.registry import Registry
 from dicomanon_node.network.service import (
@@ -159,19 +159,16 @@ class Listener:
             if_room = select.poll()
             if_room.register(self._waker, select.POLLIN)
             if_room.register(sock, select.POLLIN)
-            has_waited = False
             while not self._registry.is_draining:
                 poller = if_full if self._registry.is_full else if_room
                 found = {descriptor for descriptor, _ in poller.poll()}
                 self._waker.clear()
                 # One connection a turn: the next goes to whoever has less to do.
                 is_offered = sock.fileno() in found
-                if is_offered and self._load.is_above_others and not has_waited:
-                    if_full.poll(PATIENCE_MS)
-                    has_waited = True
-                    continue
-                has_waited = False
                 if is_offered:
+                    for _ in range(0, PATIENCE_MS, LOOK_MS):
+                        if not self._load.is_above_others or if_full.poll(LOOK_MS):
+                            break
                     self._accept(sock)
 
     def stop_accepting(self) -> None:

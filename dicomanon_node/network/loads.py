@@ -15,6 +15,9 @@ _COUNT = struct.Struct("=I")
 PATIENCE_MS: Final = 20
 """Milliseconds in which a process that has less to do takes a connection, if it is alive."""
 
+LOOK_MS: Final = 1
+"""Milliseconds after which who waits looks whether there still is one that has less to do."""
+
 
 class Load:
     """The load of one process beside that of its siblings.
