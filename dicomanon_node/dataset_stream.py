@@ -10,6 +10,7 @@ bytes (`deid.templates`). This module writes to no file and answers nobody.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from dicomanon_node.budget import Budget, Share
 from dicomanon_node.deid.boundaries import HeaderScanner, Limits, PixelTail
 from dicomanon_node.deid.convert import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
@@ -78,6 +79,7 @@ class DatasetStream:
         bounds: How much is looked at.
         write: Takes the de-identified bytes, in order; views are valid during the call only.
             The first call comes after the header has passed.
+        budget: What all data sets together may hold in memory; None knows no bound.
         templates: Short cuts, shared by all data sets; None takes none.
         trace: Told what happens to each element, up to the pixel data; goes without templates.
 
@@ -96,6 +98,7 @@ class DatasetStream:
         bounds: Bounds,
         write: Write,
         *,
+        budget: Budget | None = None,
         templates: Templates[Route] | None = None,
         trace: Trace | None = None,
     ) -> None:
@@ -116,6 +119,7 @@ class DatasetStream:
             self._converter = Inflater(bounds.deflated_bytes)
         elif syntax == EXPLICIT_VR_BIG_ENDIAN:
             self._converter = ByteSwapper(bounds.converted_bytes, bounds.limits.nesting)
+        self._share = Share(budget) if budget is not None else None
         self._pending: list[Chunk] = []
         # The beginning, while it is not complete: held back for a template, or scanned.
         self._held: bytearray | None = None
@@ -146,6 +150,7 @@ class DatasetStream:
             for piece in self._converter.feed(fragment):
                 self._take(memoryview(piece))
                 self._flush()
+            self._hold(self._converter.held_bytes)
         self._flush()
 
     def finish(self) -> None:
@@ -177,10 +182,16 @@ class DatasetStream:
         self._flush()
 
     def abandon(self) -> None:
-        """Keep nothing of the original: it has been refused."""
+        """Keep nothing of the original, for whatever reason."""
+        self.release()
         self.elements = self._scanner = self._trailer = self._held = self._deidentifier = None
         self._applied = None
         self._pending.clear()
+
+    def release(self) -> None:
+        """Nothing more comes: what was held of the budget is free for others."""
+        if self._share is not None:
+            self._share.release()
 
     def teach(self) -> None:
         """Let objects like this one take a short cut; for when nobody waits any more."""
@@ -226,6 +237,7 @@ class DatasetStream:
         if self._trailer is None:
             self._trailer = self._new_scanner()
         self._trailer.feed(fragment[taken:])
+        self._hold(len(self._trailer.buffer))
 
     # The header: by a template if there is one, by the engine otherwise.
 
@@ -240,9 +252,9 @@ class DatasetStream:
                 return rest
             fragment = whole
             self._scanner = self._new_scanner()
-        if not self._scanner.feed(fragment):
-            return None
-        return self._pass_header(self._scanner)
+        is_complete = self._scanner.feed(fragment)
+        self._hold(len(self._scanner.buffer))
+        return self._pass_header(self._scanner) if is_complete else None
 
     def _collect(self, fragment: memoryview) -> memoryview | None:
         # As much as the templates want, if there are any that may fit.
@@ -316,6 +328,10 @@ class DatasetStream:
                 raise Refused(Reason.MISSING_UID, tag)
             if found != announced:
                 raise Refused(Reason.UID_MISMATCH, tag)
+
+    def _hold(self, size: int) -> None:
+        if self._share is not None:
+            self._share.cover(size)
 
     def _new_scanner(self) -> HeaderScanner:
         return HeaderScanner(implicit=self._implicit, limits=self._limits)

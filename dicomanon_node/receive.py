@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from dicomanon_node.budget import Budget
 from dicomanon_node.dataset_stream import Announced, DatasetStream
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.rules import StudyRules
@@ -47,6 +48,7 @@ class ReceiveSettings:
         destinations: Names of all configured destinations.
         layout: Where objects go in the outgoing tree; None if there is none.
         rules_digest: Names the rules in force, for the log.
+        held_bytes: What all objects under way may hold in memory together: see `budget`.
         is_batch: Everything is written to the outgoing tree and nothing is forwarded,
             whatever the study says.
     """
@@ -57,6 +59,7 @@ class ReceiveSettings:
     destinations: tuple[str, ...]
     layout: Layout | None
     rules_digest: str
+    held_bytes: int = 256 << 20
     is_batch: bool = False
 
     def is_written(self, rules: StudyRules) -> bool:
@@ -96,6 +99,7 @@ class Receiver:
         self.facts = facts
         self.spool_watch = SpoolWatch(spool, log)
         self.templates: Templates[Route] = Templates()
+        self.budget = Budget(settings.held_bytes)
 
     def begin(self, request: StoreRequest, association: AssociationFacts) -> Instance:
         """Start to take one instance."""
@@ -122,6 +126,7 @@ class ReceivedInstance:
             receiver.router,
             receiver.settings,
             self._write_out,
+            budget=receiver.budget,
             templates=receiver.templates,
         )
         self._file: IncomingFile | None = None
@@ -157,6 +162,7 @@ class ReceivedInstance:
 
     def answered(self) -> None:
         """The peer has its answer. Now what it need not wait for: tidy up, tell, learn."""
+        self._stream.release()
         if self._file is not None:
             self._file.discard()
         if self._committed is None:
@@ -167,6 +173,7 @@ class ReceivedInstance:
 
     def abandon(self) -> None:
         """Leave nothing behind."""
+        self._stream.abandon()
         if self._file is not None:
             self._file.discard()
         self._receiver.log.event(

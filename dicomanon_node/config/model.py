@@ -206,9 +206,18 @@ class Limits(Section):
     elements: Annotated[int, Field(ge=100, le=1_000_000_000)] = 2_000_000
     """Elements before Pixel Data, at all depths."""
     deflated_bytes: LimitBytes = 512 * _MIB
-    """Data set in Deflated transfer syntax after inflating, which is held in memory."""
-    converted_bytes: LimitBytes = 512 * _MIB
+    """Data set in Deflated transfer syntax after inflating."""
+    converted_bytes: LimitBytes = 256 * _MIB
     """Big Endian data set, which is held in memory to be re-encoded."""
+    held_bytes: LimitBytes = 256 * _MIB
+    """All that a receiver process holds of objects under way, beyond 1 MiB each."""
+
+    @model_validator(mode="after")
+    def _has_room_for_one(self) -> Self:
+        # Else the largest object allowed would be told to come again later, for ever.
+        if self.held_bytes < max(self.header_bytes, self.converted_bytes):
+            raise ValueError("held_bytes must not be less than header_bytes or converted_bytes")
+        return self
 
 
 class Admin(Section):

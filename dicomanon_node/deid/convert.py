@@ -58,6 +58,8 @@ class Inflater:
         limit_bytes: Inflated size at which the object is refused.
     """
 
+    held_bytes = 0  # what it has inflated is passed on
+
     def __init__(self, limit_bytes: int) -> None:
         self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
         self._left = limit_bytes
@@ -110,6 +112,11 @@ class ByteSwapper:
         self._data = bytearray()
         self._limit = limit_bytes
         self._max_depth = max_depth
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes collected."""
+        return len(self._data)
 
     def feed(self, fragment: memoryview) -> Iterator[bytes]:
         """Collect; nothing can be yielded before the end.

@@ -94,6 +94,7 @@ def receive_settings(config: Config, *, is_batch: bool = False) -> ReceiveSettin
         destinations=destination_names(config),
         layout=Layout(node.storage.layout) if is_batch or node.storage.outgoing else None,
         rules_digest=config.rules.digest,
+        held_bytes=limits.held_bytes,
         is_batch=is_batch,
     )
 
