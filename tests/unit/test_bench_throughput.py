@@ -80,7 +80,7 @@ def test_sending_forwarding_and_files_are_measured_and_counted(tmp_path: Path) -
     } <= set(arms)
     # Between the first of 24 files and the last there are 23.
     assert arms["forwarding", "no Nagle", "node -> storescp"]["objects"] == 23
-    assert arms["batch", "a", "deidentify"]["objects"] == 12
+    assert arms["batch", "a", "deidentify"]["objects"] == 5 * 12
     assert "forwarding, as shipped: node / dcmsend" in {one["text"] for one in content["targets"]}
     assert "## Forwarding" in text
 

@@ -34,6 +34,7 @@ class Batch:
             file = spool.open()
             file.write([objects[index]])
             committed[index] = file.commit(outgoing_path=NAME, queue_name="1.dcm", destinations=())
+            file.discard()
         spool.close()
         naming = Naming(self.output, self.scratch, window)
         for index in range(len(objects)):
