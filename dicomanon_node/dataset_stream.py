@@ -237,7 +237,8 @@ class DatasetStream:
         if self._trailer is None:
             self._trailer = self._new_scanner()
         self._trailer.feed(fragment[taken:])
-        self._hold(len(self._trailer.buffer))
+        header = len(self.elements.buffer) if self.elements is not None else 0
+        self._hold(header + len(self._trailer.buffer))
 
     # The header: by a template if there is one, by the engine otherwise.
 
@@ -253,7 +254,8 @@ class DatasetStream:
             fragment = whole
             self._scanner = self._new_scanner()
         is_complete = self._scanner.feed(fragment)
-        self._hold(len(self._scanner.buffer))
+        collected = self._converter.held_bytes if self._converter is not None else 0
+        self._hold(len(self._scanner.buffer) + collected)
         return self._pass_header(self._scanner) if is_complete else None
 
     def _collect(self, fragment: memoryview) -> memoryview | None:

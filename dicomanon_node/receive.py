@@ -59,7 +59,7 @@ class ReceiveSettings:
     destinations: tuple[str, ...]
     layout: Layout | None
     rules_digest: str
-    held_bytes: int = 256 << 20
+    held_bytes: int = 512 << 20
     is_batch: bool = False
 
     def is_written(self, rules: StudyRules) -> bool:

@@ -34,11 +34,13 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (click's signature)
         if cmd_name not in _MODULES:
             return None
+        was_enabled = gc.isenabled()
         gc.disable()  # nothing imported is garbage: looking for it takes a fifth of the time
         try:
             module = import_module(f"dicomanon_node.cli.{_MODULES[cmd_name]}")
         finally:
-            gc.enable()
+            if was_enabled:
+                gc.enable()
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -207,9 +207,9 @@ class Limits(Section):
     """Elements before Pixel Data, at all depths."""
     deflated_bytes: LimitBytes = 512 * _MIB
     """Data set in Deflated transfer syntax after inflating."""
-    converted_bytes: LimitBytes = 256 * _MIB
+    converted_bytes: LimitBytes = 512 * _MIB
     """Big Endian data set, which is held in memory to be re-encoded."""
-    held_bytes: LimitBytes = 256 * _MIB
+    held_bytes: LimitBytes = 512 * _MIB
     """All that a receiver process holds of objects under way, beyond 1 MiB each."""
 
     @model_validator(mode="after")

@@ -140,6 +140,7 @@ class ByteSwapper:
             self._dataset(0, len(self._data), out, 0, is_delimited=False)
         except StructError:
             raise Refused(Reason.TRUNCATED) from None
+        self._data = bytearray()  # not held twice
         yield b"".join(out)
 
     def _dataset(

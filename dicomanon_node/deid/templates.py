@@ -1,7 +1,8 @@
 """The templates of the objects that came last, and what is learned from each that came since.
 
-    found = templates.find(key, head)          # before anything else is looked at
-    templates.learn(key, ...)                  # of what the engine had to do itself
+    wanted = templates.wanted(key, head)     # before anything else is looked at
+    for entry in templates.candidates(key): ...
+    templates.learn(key, ...)                # of what the engine had to do itself
 
 The first object of a series is remembered; the second shows what varies, and so does
 each later one that differs in something else. Bounded in number and size; what it holds

@@ -66,10 +66,10 @@ class AcceptorAssociation:
         self._settings = acceptor.settings
         self._connection = connection
         self._peer_address = peer_address
-        self._waker = Waker()
         self._reception = Reception(
             self._settings.max_pdu_bytes, self._take_pdu, self._take_unknown
         )
+        self._waker = Waker()
         self._state = _State.AWAITING_REQUEST
         self._deadline = 0.0  # of this state: ARTIM, or how long the peer may be silent
 
@@ -98,6 +98,8 @@ class AcceptorAssociation:
                 self._step()
         except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to)
             self._note(Ending.INTERNAL_ERROR)
+            if self._state is _State.DATA_TRANSFER:
+                self._send_once(pdus.abort(SERVICE_PROVIDER, _NO_REASON))
             self._failed(error)
         finally:
             self._close()
@@ -266,6 +268,11 @@ class AcceptorAssociation:
                 if not poller.poll(max(deadline - monotonic(), 0) * 1000):
                     raise TimeoutError from None
 
+    def _send_once(self, data: bytes) -> None:
+        """Send a few bytes, unless the peer takes none: it is not waited for."""
+        with contextlib.suppress(OSError):  # if it is lost, that is noticed when it is read from
+            self._connection.send(data)
+
     def _failed(self, error: Exception) -> None:
         self._acceptor.observer.failed(self._facts, error)
 
@@ -280,9 +287,8 @@ class AcceptorAssociation:
             return
         self._note(how)
         self._await_close()
-        with contextlib.suppress(OSError):  # then it is noticed when it is read from
-            self._send(pdus.abort(source, reason))
         self._association_over()
+        self._send_once(pdus.abort(source, reason))
 
     def _await_close(self) -> None:
         self._state = _State.AWAITING_CLOSE

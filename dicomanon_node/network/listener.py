@@ -200,7 +200,7 @@ class Listener:
         peer_address = address[0].removeprefix("::ffff:")
         try:
             association = AcceptorAssociation(self._acceptor, connection, peer_address)
-        except OSError:  # no descriptor left for it
+        except (OSError, MemoryError):  # no descriptor or memory left for it
             connection.close()
             self._observer.unassociated(peer_address, Ending.LIMIT)
             return

@@ -130,8 +130,8 @@ class Ending(StrEnum):
     RELEASED = "released"  # A-RELEASE, the only regular one
     ABORTED = "aborted"  # A-ABORT from the peer
     LOST = "lost"  # the transport connection closed
-    TIMEOUT = "timeout"  # the peer was silent for too long; we aborted
-    PROTOCOL_ERROR = "protocol-error"  # the peer violated PS3.7 or PS3.8; we aborted
+    TIMEOUT = "timeout"  # the peer was silent for too long; we aborted or, early on, closed
+    PROTOCOL_ERROR = "protocol-error"  # the peer violated PS3.7 or PS3.8; we aborted or rejected
     STOPPED = "stopped"  # the node ends; we aborted
     LIMIT = "limit"  # no descriptor or thread left for it; closed unread
     INTERNAL_ERROR = "internal-error"  # a fault of ours; we aborted

@@ -2,7 +2,7 @@
 
 Fragments are understood where the socket wrote them. The data set of a C-STORE
 goes to the storage service as views into the receive buffer, without a copy;
-messages of other services are handed on to pynetdicom whole. This module does
+messages of other services are handed on whole. This module does
 not read the socket, frames no PDU and knows no association state: `association`
 tells it where the body of a P-DATA-TF lies.
 """

@@ -45,11 +45,13 @@ class Workers:
             del work
             with self._changing:
                 self._free_count += 1
-            try:
-                work = self._waiting.get(timeout=IDLE_S)
-            except queue.Empty:
-                with self._changing:
-                    if self._free_count:
-                        self._free_count -= 1
-                        return
-                work = self._waiting.get()  # promised at the very last moment
+            while True:
+                try:
+                    work = self._waiting.get(timeout=IDLE_S)
+                    break
+                except queue.Empty:
+                    with self._changing:
+                        if self._free_count:
+                            self._free_count -= 1
+                            return
+                    # Promised at the very last moment, to us or to who was quicker.

@@ -490,6 +490,7 @@ def test_a_fault_of_ours_ends_the_association_and_is_told() -> None:
     with running_node(Confused()) as node, RawRequestor(node.port) as peer:
         peer.associate()
         peer.send(message(store_rq(), b"x"))
+        assert peer.pdu()[0] == ABORT_TYPE
         assert peer.is_closed()
         assert node.observer.ending() is Ending.INTERNAL_ERROR
         assert [type(error) for error in node.observer.failures] == [AttributeError]

@@ -74,6 +74,7 @@ def test_all_work_is_done_even_when_threads_end_meanwhile(monkeypatch: pytest.Mo
         pool.start(done.release)
     for _ in range(2000):
         assert done.acquire(timeout=10)
+    wait_until(lambda: pool._free_count == 0)  # nobody waits for work that another has taken
 
 
 def test_a_free_thread_keeps_nothing_of_what_it_did() -> None:

@@ -73,6 +73,15 @@ def test_who_comes_too_late_is_refused_for_now(syntax: str) -> None:
     budget.take(4 * MIB)  # all of it is there again
 
 
+def test_what_follows_the_pixel_data_counts_beside_the_header() -> None:
+    ds = large(0)
+    ds.add_new(0xFFFCFFFC, "OB", bytes(3 * MIB))  # Data Set Trailing Padding
+    stream = stream_of(ds, Budget(4 * MIB), EXPLICIT)
+    with pytest.raises(Refused) as refused:
+        pass_all(stream, encode(ds))
+    assert refused.value.reason is Reason.MEMORY_BUDGET
+
+
 def test_an_ordinary_header_takes_nothing() -> None:
     stream = stream_of(large(0, 1000), Budget(0), EXPLICIT)
     stream.feed([memoryview(encode(large(0, 1000)))])
