@@ -287,8 +287,8 @@ class AcceptorAssociation:
             return
         self._note(how)
         self._await_close()
+        self._send_once(pdus.abort(source, reason))  # first: a process may end with its last one
         self._association_over()
-        self._send_once(pdus.abort(source, reason))
 
     def _await_close(self) -> None:
         self._state = _State.AWAITING_CLOSE
