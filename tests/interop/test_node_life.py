@@ -80,7 +80,7 @@ def test_an_open_association_may_end_before_the_node_does(node: Node) -> None:
         association.requestor.release()
     assert node.process.wait(STOP_S) == 0
     assert len(node.outgoing_files()) == 1
-    assert node.incoming_files() == []
+    wait_until(lambda: not node.incoming_files())
     [closed] = node.events("association.closed")
     assert (closed["how"], closed["stored"]) == ("released", 1)
     assert {event["exit_code"] for event in node.events("process.exited")} == {0}
@@ -95,7 +95,7 @@ def test_a_second_request_to_end_aborts_what_is_under_way(node: Node) -> None:
         assert association.requestor.pdu()[0] == ABORT_TYPE
     assert node.process.wait(10) == 0
     assert node.outgoing_files() == {}
-    assert node.incoming_files() == []
+    wait_until(lambda: not node.incoming_files())
     [closed] = node.events("association.closed")
     assert closed["how"] == "stopped"
 
