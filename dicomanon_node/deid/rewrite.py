@@ -312,7 +312,10 @@ class Rewriter(Learning):
         new = actions.VALUE_CHANGES[decision.change](self, decision, tag, handled_vr, raw)
         if new is None:
             return b""
-        if new == raw and handled_vr == vr:
+        # A dummy is always encoded anew, as the plan's shortcuts do: also where it was there
+        # already, with an odd length or filled reserved bytes.
+        is_dummy = decision.change is Change.DUMMY and bool(raw)
+        if new == raw and handled_vr == vr and not is_dummy:
             return None
         return encoding.element(tag, handled_vr, new, implicit=implicit)
 

@@ -9,7 +9,11 @@ from pydicom.dataset import Dataset
 from support_deid import ROOT, basic_dataset, deidentify, encode, plan_of
 from support_strategies import datasets
 
+from dicomanon_node.deid import dummies
+from dicomanon_node.deid.decisions import Change
+from dicomanon_node.deid.dictionary import SHORT_VRS
 from dicomanon_node.deid.rules import Option
+from dicomanon_node.deid.table import TABLE
 
 PLANS: dict[str, dict[str, Any]] = {
     "basic": {},
@@ -80,3 +84,37 @@ def test_what_survived_in_one_object_does_not_in_the_next(comment: str) -> None:
         output = deidentify(ds, shared)
         assert b"Quillfeather" not in output.data
         assert output.header.guarded_count == 1
+
+
+def dummied() -> list[tuple[int, str, bytes]]:
+    """Attributes that get a dummy, their VR and the dummy, one of each VR."""
+    plan = plan_of()
+    found: dict[str, tuple[int, str, bytes]] = {}
+    for row in TABLE.values():
+        decision = plan.decide(row.tag, row.vr)
+        if decision.change is Change.DUMMY and row.vr not in ("PN", "SQ", "UI"):
+            found.setdefault(row.vr, (row.tag, row.vr, dummies.dummy(row.vr)))
+    return list(found.values())
+
+
+@pytest.mark.parametrize("row", dummied(), ids=lambda row: row[1])
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_a_dummy_that_was_there_already_is_written_as_any_other(
+    row: tuple[int, str, bytes], *, is_odd: bool
+) -> None:
+    """The first object decides by the rules, the second by what was remembered of them."""
+    tag, vr, value = row
+    value = value if is_odd else value + b" " * (len(value) % 2)
+    header = (tag >> 16).to_bytes(2, "little") + (tag & 0xFFFF).to_bytes(2, "little") + vr.encode()
+    if vr in SHORT_VRS:
+        element = header + len(value).to_bytes(2, "little") + value
+    else:
+        element = header + b"\1\1" + len(value).to_bytes(4, "little") + value
+    before, after = Dataset(), Dataset()
+    for other in basic_dataset():
+        if other.tag != tag:
+            (before if other.tag < tag else after).add(other)
+    body = encode(before) + element + encode(after)
+    shared = plan_of()
+    first, second = deidentify(body, shared).data, deidentify(body, shared).data
+    assert first == second
