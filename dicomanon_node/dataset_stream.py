@@ -64,10 +64,10 @@ class Bounds(Protocol):
     def limits(self) -> Limits: ...  # noqa: D102  (told above)
 
     @property
-    def deflated_bytes(self) -> int: ...  # noqa: D102
+    def deflated_bytes(self) -> int: ...  # noqa: D102  (told above)
 
     @property
-    def converted_bytes(self) -> int: ...  # noqa: D102
+    def converted_bytes(self) -> int: ...  # noqa: D102  (told above)
 
 
 class DatasetStream:

@@ -177,7 +177,7 @@ def _uids(head: bytes, transfer_syntax_uid: str) -> tuple[str, str] | None:
 
 def _uids_by_pydicom(file: DicomFile) -> tuple[str, str]:
     # A tenth of a second to import, for files that hardly anybody has.
-    from pydicom.filereader import read_partial  # noqa: PLC0415
+    from pydicom.filereader import read_partial  # noqa: PLC0415  (slow, rarely needed)
 
     try:
         with file.path.open("rb") as source:

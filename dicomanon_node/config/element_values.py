@@ -89,8 +89,8 @@ def _is_valid(vr: str, value: str) -> bool:
     if vr in CHARSET_VRS and vr != "PN" and _PLAIN.fullmatch(value):
         return True
     # Hardly any configuration needs to wait for pydicom.
-    from pydicom import config as pydicom_config  # noqa: PLC0415
-    from pydicom.valuerep import validate_value  # noqa: PLC0415
+    from pydicom import config as pydicom_config  # noqa: PLC0415  (slow, rarely needed)
+    from pydicom.valuerep import validate_value  # noqa: PLC0415  (slow, rarely needed)
 
     try:
         validate_value(vr, value, pydicom_config.RAISE)

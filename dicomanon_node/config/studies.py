@@ -148,7 +148,7 @@ def _recipient(compiling: _Compiling, file_name: str | None) -> Recipient | None
     if file_name is None:
         return None
     # Brings in what reads certificates, which hardly any configuration needs.
-    from dicomanon_node.config.recipients import (  # noqa: PLC0415
+    from dicomanon_node.config.recipients import (  # noqa: PLC0415  (slow, rarely needed)
         RecipientError,
         read_recipient,
     )

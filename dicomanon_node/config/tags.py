@@ -67,7 +67,7 @@ def value_multiplicity(tag: int) -> str | None:
     if entry is not None:
         return entry[1]
     # A repeating group, or none of the standard's: rare, and pydicom takes its time to import.
-    from pydicom.datadict import dictionary_VM  # noqa: PLC0415
+    from pydicom.datadict import dictionary_VM  # noqa: PLC0415  (slow, rarely needed)
 
     try:
         return dictionary_VM(tag)

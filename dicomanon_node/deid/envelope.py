@@ -62,7 +62,7 @@ def seal(content: bytes, recipient: Recipient, pseudonyms: Pseudonyms) -> bytes:
         DER of a ContentInfo with EnvelopedData.
     """
     # Imported for who encrypts: hardly anybody does, and it takes its time.
-    from cryptography.hazmat.primitives.ciphers import (  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers import (  # noqa: PLC0415  (slow, rarely needed)
         Cipher,
         algorithms,
         modes,

@@ -162,7 +162,7 @@ class Batch:
 
     def _traced(self, file: DicomFile) -> "Passage":
         # Few runs write a crosswalk; the others need not wait for what it takes.
-        from dicomanon_node.review.passage import Way, taken  # noqa: PLC0415
+        from dicomanon_node.review.passage import Way, taken  # noqa: PLC0415  (slow, rarely needed)
 
         listener, receiver = self._config.node.listener, self._receiver
         extra = listener.extra_sop_classes

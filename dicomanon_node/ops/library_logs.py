@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 
 from dicomanon_node.ops import logs
+from dicomanon_node.ops.silence import route_everything_to
 
 _EVERY_S = 60.0
 # Logger names come from code, so there are few; a library that makes them up must not
@@ -66,17 +67,8 @@ def install() -> LibraryHandler:
     To be called once, before other threads start; a forked process inherits it.
     """
     handler = LibraryHandler()
-    # If a handler fails, `logging` would print the record with its arguments.
-    logging.raiseExceptions = False
-    logging.lastResort = None
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    for name in list(root.manager.loggerDict):
-        logger = logging.getLogger(name)
-        logger.handlers = []
-        logger.propagate = True
-    logging.captureWarnings(capture=True)
+    route_everything_to(handler)
+    logging.getLogger().setLevel(logging.WARNING)
     # With any other action but "ignore" Python remembers each different text for ever.
     warnings.simplefilter("always")
     for about_code in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):

@@ -17,14 +17,19 @@ class Silence:
 
 def keep_quiet() -> None:
     """Let no logger and no warning of this process say anything."""
+    route_everything_to(logging.NullHandler())
+    warnings.simplefilter("ignore")
+
+
+def route_everything_to(handler: logging.Handler) -> None:
+    """Let a handler, and no other, have what loggers and warnings of this process say."""
     # If a handler fails, `logging` would print the record with its arguments.
     logging.raiseExceptions = False
     logging.lastResort = None
     root = logging.getLogger()
-    root.handlers = [logging.NullHandler()]
+    root.handlers = [handler]
     for name in list(root.manager.loggerDict):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
     logging.captureWarnings(capture=True)
-    warnings.simplefilter("ignore")
