@@ -70,6 +70,7 @@ class Reason(Enum):
     # Resources (temporary: the sender may send again).
     SPOOL_UNAVAILABLE = ("spool-unavailable", Status.OUT_OF_RESOURCES, "Storage unavailable")
     DISK_FULL = ("disk-full", Status.OUT_OF_RESOURCES, "Storage is full")
+    QUEUE_FULL = ("queue-full", Status.OUT_OF_RESOURCES, "Queue is full, send again later")
     MEMORY_BUDGET = ("memory-budget", Status.OUT_OF_RESOURCES, "Busy, send again later")
     DRAINING = ("draining", Status.OUT_OF_RESOURCES, "Shutting down, send again later")
 

@@ -24,6 +24,7 @@ from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.routing import Route, Router
 from dicomanon_node.spool.incoming import Committed, IncomingFile
 from dicomanon_node.spool.layout import Layout
+from dicomanon_node.spool.pressure import Pressure
 from dicomanon_node.spool.spool import Spool
 from dicomanon_node.spool.watch import SpoolWatch
 
@@ -82,6 +83,7 @@ class Receiver:
         settings: The rest.
         log: Where each instance's one line goes.
         facts: Where counts by study are kept.
+        pressure: Which queues are full; None if nobody watches them.
     """
 
     def __init__(
@@ -91,12 +93,14 @@ class Receiver:
         settings: ReceiveSettings,
         log: TellEvent,
         facts: TellFact,
+        pressure: Pressure | None = None,
     ) -> None:
         self.router = router
         self.spool = spool
         self.settings = settings
         self.log = log
         self.facts = facts
+        self.pressure = pressure or Pressure(settings.destinations)
         self.spool_watch = SpoolWatch(spool, log)
         self.templates: Templates[Route] = Templates()
         self.budget = Budget(settings.held_bytes)
@@ -193,8 +197,16 @@ class ReceivedInstance:
 
     def _write_out(self, chunks: list[bytes | memoryview]) -> None:
         if self._file is None:
+            self._check_queues()
             self._file = self._receiver.spool.open()
         self._file.write(chunks)
+
+    def _check_queues(self) -> None:
+        route, settings = self._stream.route, self._receiver.settings
+        if route is not None:
+            destinations = settings.forwarded_to(route.plan.rules)
+            if self._receiver.pressure.is_any_full(destinations):
+                raise Refused(Reason.QUEUE_FULL)
 
     def _commit(self) -> Committed:
         route, result = self._stream.route, self._stream.result

@@ -15,9 +15,7 @@ from dicomanon_node.cli.common import (
 from dicomanon_node.config.describe import describe
 from dicomanon_node.config.schema import schemas
 from dicomanon_node.config.secrets import read_key
-from dicomanon_node.deid.plan import Plan
-from dicomanon_node.deid.pseudonyms import KEY_BYTES, Key
-from dicomanon_node.deid.rules import StudyRules
+from dicomanon_node.node.notices import uncovered_names
 
 
 @click.command()
@@ -36,13 +34,6 @@ def check(config_dir: Path, overrides: tuple[str, ...]) -> None:
         read_key(key_file)
     for line in describe(config, uncovered_names):
         click.echo(line)
-
-
-def uncovered_names(rules: StudyRules) -> list[str]:
-    """Names of the attributes of Table E.1-1 that a study's rules do not cover."""
-    # Coverage does not depend on the key.
-    plan = Plan(rules, Key(bytes(KEY_BYTES)))
-    return [row.name for row in plan.uncovered()]
 
 
 @click.command()

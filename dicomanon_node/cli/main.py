@@ -13,6 +13,8 @@ import dicomanon_node
 _MODULES: Final = {
     "serve": "serve",
     "check": "check",
+    "status": "status",
+    "reload": "reload",
     "send": "send",
     "echo": "send",
     "deidentify": "deidentify",

@@ -1,12 +1,10 @@
 """`serve`: run the node in the foreground."""
 
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from dicomanon_node.cli.check import uncovered_names
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
     config_options,
@@ -15,13 +13,11 @@ from dicomanon_node.cli.common import (
 )
 from dicomanon_node.cli.welcome import tell_started
 from dicomanon_node.config import Config
-from dicomanon_node.errors import ConfigError, Problem
-from dicomanon_node.node import build
-from dicomanon_node.node.supervisor import StartError, Supervisor
+from dicomanon_node.errors import ConfigError
+from dicomanon_node.node.generation import StartError
+from dicomanon_node.node.notices import configure_logs, tell_warnings
+from dicomanon_node.node.supervisor import Supervisor
 from dicomanon_node.ops import library_logs, logs, uncaught
-
-# So many names fit into one line of the log.
-_NAMES_A_LINE = 20
 
 
 @click.command()
@@ -35,7 +31,7 @@ def serve(config_dir: Path, overrides: tuple[str, ...]) -> None:
 
     SIGTERM, Ctrl-C or a closed terminal ends it: no new associations, open ones may go on
     for 20 seconds. A second one ends it at once. What was answered 0000H is safe in any
-    case.
+    case. SIGHUP, or the command reload, makes it read its configuration again.
 
     The exit code is 0 after an orderly end, 1 if something went wrong, 2 if the
     configuration cannot be used.
@@ -54,9 +50,16 @@ def serve(config_dir: Path, overrides: tuple[str, ...]) -> None:
 
 def _run(config_dir: Path, overrides: tuple[str, ...]) -> int:
     logs.configure(stream=sys.stdout)  # until the configuration says how
-    config = load_config(config_dir, overrides)
-    _configure_logs(config)
-    return Supervisor(config, lambda started: tell_started(config, config_dir, started)).run()
+
+    def load() -> Config:
+        return load_config(config_dir, overrides)
+
+    config = load()
+    configure_logs(config)
+    library_logs.install()
+    uncaught.install()
+    tell_warnings(config)
+    return Supervisor(config, load, lambda started: tell_started(config, config_dir, started)).run()
 
 
 def _log_problems(error: ConfigError) -> None:
@@ -64,48 +67,3 @@ def _log_problems(error: ConfigError) -> None:
         logs.get().event(
             "node.config_error", file=problem.file, path=problem.path, message=problem.message
         )
-
-
-def _configure_logs(config: Config) -> None:
-    log = config.node.log
-    logs.configure(
-        format=log.format,
-        level=log.level,
-        stream=sys.stdout,
-        studies=config.rules.studies,
-        destinations=build.destination_names(config),
-    )
-    library_logs.install()
-    uncaught.install()
-    for warning in (*config.rules.warnings, *_start_warnings(config)):
-        logs.get().event(
-            "node.config_warning", file=warning.file, path=warning.path, message=warning.message
-        )
-
-
-def _start_warnings(config: Config) -> Iterator[Problem]:
-    # What is allowed, and must not go unsaid when the node starts.
-    if not config.node.peers:
-        yield Problem("node.toml", "peers", "none listed: every sender is accepted")
-    if not config.node.storage.sync:
-        yield Problem(
-            "node.toml",
-            "storage.sync",
-            "false: what is answered 0000H may be lost when the machine stops",
-        )
-    for name, rules in config.rules.studies.items():
-        if rules.profile is not None:
-            continue
-        names = uncovered_names(rules)
-        yield Problem(
-            "studies.json",
-            name,
-            f"Profile is null: {len(names)} attributes of Table E.1-1 are kept",
-        )
-        for some in _batches(names, _NAMES_A_LINE):
-            yield Problem("studies.json", name, "kept: " + ", ".join(some))
-
-
-def _batches(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]

@@ -37,6 +37,7 @@ AnyPort = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=_DAY_S)]
 PduBytes = Annotated[int, Field(ge=_MIN_PDU_BYTES, le=_MAX_PDU_BYTES)]
 Bytes = Annotated[int, Field(ge=0, le=2**62)]
+Count = Annotated[int, Field(ge=0, le=2**31)]
 LimitBytes = Annotated[int, Field(ge=64 * 1024, le=2**62)]
 
 
@@ -122,8 +123,22 @@ class Storage(Section):
     """Path of an object under outgoing, from de-identified values."""
     low_water_bytes: Bytes = _GIB
     """Free bytes under which objects are refused with A700H (out of resources)."""
+    high_water_bytes: Bytes = 0
+    """Free bytes from which they are taken again; 0 is a tenth more than low_water_bytes."""
+    queue_high_water: Count = 1_000_000
+    """Objects in a queue from which its studies are refused with A700H; 0 is no limit."""
+    queue_low_water: Count = 900_000
+    """Objects in it under which they are taken again."""
     sync: bool = True
     """Whether an object is on the disk before 0000H; False is for measuring only."""
+
+    @model_validator(mode="after")
+    def _marks_in_order(self) -> Self:
+        if 0 < self.high_water_bytes < self.low_water_bytes:
+            raise ValueError("high_water_bytes must not be less than low_water_bytes")
+        if 0 < self.queue_high_water < self.queue_low_water:
+            raise ValueError("queue_low_water must not be more than queue_high_water")
+        return self
 
 
 class Secrets(Section):

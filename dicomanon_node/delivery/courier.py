@@ -27,6 +27,8 @@ the courier is to end."""
 INTERRUPT_S: Final = 1.0
 """How long lanes that were interrupted may take to notice."""
 
+_PATIENCE_S: Final = 0.2
+
 WATCH_S: Final = 1.0
 """How often it is looked whether the lanes live."""
 
@@ -44,6 +46,9 @@ class Courier:
         observe: Told what happens, from several threads.
         calling_aet: Our AE title towards destinations that do not set one.
         rng: Source of jitter; seeded in tests.
+
+    Attributes:
+        is_patient: Whether nothing under way is cut short at the end.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Courier:
         calling_aet: str,
         rng: random.Random | None = None,
     ) -> None:
+        self.is_patient = False
         self._lanes = {
             destination.name: _lane(destination, spool, observe, calling_aet, rng)
             for destination in destinations
@@ -62,6 +68,8 @@ class Courier:
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until told to stop, then end within `DRAIN_S` + `INTERRUPT_S`.
+
+        While `is_patient`, what is under way may take as long as it takes.
 
         Args:
             stop: Set from another thread or a signal handler.
@@ -80,6 +88,8 @@ class Courier:
                 raise LaneDiedError
         for lane in self._lanes.values():
             lane.stop()
+        while self.is_patient and any(thread.is_alive() for thread in threads):
+            _join(threads, _PATIENCE_S)
         _join(threads, DRAIN_S)
         for lane, thread in zip(self._lanes.values(), threads, strict=True):
             if thread.is_alive():

@@ -7,10 +7,12 @@ destination that does not let them in is content with one; an extra one that bre
 stops no other.
 """
 
+import os
 import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -75,6 +77,7 @@ class Lane:
     ) -> None:
         rng = rng or random.Random()  # noqa: S311  (jitter, not a secret)
         self._clock = clock
+        self._queue = queue
         self._backlog = Backlog(queue, observe, clock=clock, now=now, rng=rng)
         self._is_stopping = False
         self._first = Carrier(transport, self._backlog, self._stops, tell_progress=self._progressed)
@@ -89,7 +92,30 @@ class Lane:
         self._wakeup = threading.Event()
 
     def run(self) -> None:
-        """Deliver until `stop`; then release what is open."""
+        """Deliver until `stop`; then release what is open.
+
+        As long as another process delivers this queue, one that ends in its own time after
+        a reload, it waits.
+        """
+        claim = self._claim()
+        if claim is None:
+            return
+        try:
+            self._deliver()
+        finally:
+            os.close(claim)
+
+    def _claim(self) -> int | None:
+        while not self._is_stopping:
+            with suppress(OSError):  # no spool, nothing to deliver
+                claim = self._queue.claim()
+                if claim is not None:
+                    return claim
+            self._wakeup.wait(POLL_S)
+            self._wakeup.clear()
+        return None
+
+    def _deliver(self) -> None:
         while not self._is_stopping:
             wait_s = self.turn()
             if wait_s > 0:

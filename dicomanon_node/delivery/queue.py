@@ -4,6 +4,7 @@
     failed/<destination>/<name>.dcm         refused for good, or suspected of breaking associations
     failed/<destination>/<name>.dcm.json    why: reason, status, attempts, time; no free text
     failed/<destination>/.lock              held by whoever moves or drops an entry
+    failed/<destination>/.lane              held by the lane that delivers
 
 Entries may appear at any time, and one that was delivered may appear again. This
 module makes no decision: `lane` says what becomes of an entry, a person with
@@ -11,6 +12,7 @@ module makes no decision: `lane` says what becomes of an entry, a person with
 """
 
 import errno
+import fcntl
 import heapq
 import json
 import os
@@ -25,6 +27,8 @@ from dicomanon_node.delivery.files import locked, place, sync_directory, write_d
 
 SUFFIX: Final = ".dcm"
 _REASON_SUFFIX: Final = ".json"
+_LANE_NAME: Final = ".lane"
+_CLAIM: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 _Found = tuple[int, str, int, int]  # an `Entry` in the making; sorts by age, then by name
 
@@ -135,6 +139,27 @@ class QueueDirectory:
 
         oldest = heapq.nsmallest(limit, wanted())
         return [_entry(self._waiting, found) for found in oldest], total
+
+    def claim(self) -> int | None:
+        """Be the one that delivers this queue: two would deliver each entry twice.
+
+        Returns:
+            A descriptor; the claim ends when it is closed, or its process ends. None:
+            another one has it.
+
+        Raises:
+            OSError: The spool is not available.
+        """
+        descriptor = os.open(self._failed / _LANE_NAME, _CLAIM, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def is_waiting(self, name: str) -> bool:
         """Whether there is an entry of this name."""

@@ -12,7 +12,10 @@ import contextlib
 import errno
 import logging
 import select
+import signal
 import socket
+import threading
+from collections.abc import Iterator
 from typing import Final
 
 from pynetdicom import _config
@@ -118,7 +121,8 @@ class Listener:
         # pynetdicom's handlers cost four calls a PDU, and its log texts quote the peer.
         _config.LOG_HANDLER_LEVEL = "none"
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-        self._waker = Waker()
+        self._waker = Waker(takes_signals=True)
+        self._is_retired = False
         self._load = load or loads(1)[0]
         self._load.show(0)
         self._registry = Registry(settings.max_associations, self._waker.wake, self._load.show)
@@ -145,13 +149,13 @@ class Listener:
         return self._registry.connection_count
 
     def serve(self, listening: socket.socket) -> None:
-        """Accept connections until `stop_accepting`; call it once.
+        """Accept connections until `stop_accepting` or `retire`; call it once.
 
         Args:
             listening: Bound and listening. Its duplicate is used and closed; the socket
                 itself stays the caller's.
         """
-        with contextlib.closing(self._waker), listening.dup() as sock:
+        with contextlib.closing(self._waker), self._woken_by_signals(), listening.dup() as sock:
             # Several processes wait; all but one find nothing there.
             sock.setblocking(False)
             if_full = select.poll()
@@ -159,7 +163,7 @@ class Listener:
             if_room = select.poll()
             if_room.register(self._waker, select.POLLIN)
             if_room.register(sock, select.POLLIN)
-            while not self._registry.is_draining:
+            while not (self._registry.is_draining or self._is_retired):
                 poller = if_full if self._registry.is_full else if_room
                 found = {descriptor for descriptor, _ in poller.poll()}
                 self._waker.clear()
@@ -180,6 +184,18 @@ class Listener:
         self._registry.drain()
         self._waker.wake()
 
+    def retire(self) -> None:
+        """Accept no connection any more; those there are may still become associations.
+
+        May be called by a signal handler.
+        """
+        self._is_retired = True
+        self._waker.wake()
+
+    def wait_empty(self, deadline_s: float) -> bool:
+        """Wait up to `deadline_s` seconds for all connections to end; whether they have."""
+        return self._registry.wait_empty(deadline_s)
+
     def wait_idle(self, deadline_s: float) -> bool:
         """Wait up to `deadline_s` seconds for the associations to end; whether they have."""
         return self._registry.wait_idle(deadline_s)
@@ -187,6 +203,22 @@ class Listener:
     def abort_all(self) -> None:
         """Abort every association, close every connection. Returns at once."""
         self._registry.stop_all()
+
+    @contextlib.contextmanager
+    def _woken_by_signals(self) -> Iterator[None]:
+        """Let a signal end the wait, whenever it comes.
+
+        A handler runs between two steps of Python: that of a signal that comes when the last
+        step before the wait is done would run only after the next connection.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.set_wakeup_fd(self._waker.writing_fileno, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
 
     def _accept(self, sock: socket.socket) -> None:
         try:

@@ -69,6 +69,7 @@ class Registry:
             was_full = self.is_full
             self._connections.discard(connection)
             self._on_count(len(self._connections))
+            self._changed.notify_all()
         if was_full:
             self._on_room()
 
@@ -98,6 +99,11 @@ class Registry:
         """Wait up to `deadline_s` seconds until no association is left."""
         with self._changed:
             return self._changed.wait_for(lambda: self._active_count == 0, deadline_s)
+
+    def wait_empty(self, deadline_s: float) -> bool:
+        """Wait up to `deadline_s` seconds until no connection is left."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._connections, deadline_s)
 
     def stop_all(self) -> None:
         """Tell every connection to come to its end."""

@@ -12,10 +12,15 @@ _SOME_BYTES: Final = 4096
 
 
 class Waker:
-    """Woken by one thread, or by a signal handler, for another."""
+    """Woken by one thread, or by a signal handler, for another.
 
-    def __init__(self) -> None:
-        if _HAS_EVENTFD:
+    Args:
+        takes_signals: Whether `signal.set_wakeup_fd` is to write to it, which it does byte by
+            byte: an eventfd takes no single byte.
+    """
+
+    def __init__(self, *, takes_signals: bool = False) -> None:
+        if _HAS_EVENTFD and not takes_signals:
             self._reading = self._writing = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
             self._reading, self._writing = os.pipe()
@@ -29,6 +34,11 @@ class Waker:
     def fileno(self) -> int:
         """The descriptor to poll for POLLIN."""
         return self._reading
+
+    @property
+    def writing_fileno(self) -> int:
+        """The descriptor that anything may be written to."""
+        return self._writing
 
     def wake(self) -> None:
         """Wake the waiting thread, or let it not fall asleep. Without effect once closed."""

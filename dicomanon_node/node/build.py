@@ -64,6 +64,7 @@ def spool(config: Config) -> Spool:
         storage.outgoing,
         destination_names(config),
         low_water_bytes=storage.low_water_bytes,
+        high_water_bytes=storage.high_water_bytes,
         sync=storage.sync,
     )
 

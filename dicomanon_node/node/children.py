@@ -27,6 +27,9 @@ STOP: Final = signal.SIGTERM
 ABORT: Final = signal.SIGUSR1
 """End now."""
 
+RETIRE: Final = signal.SIGUSR2
+"""Another one has taken over: begin nothing, and end when what is under way has ended."""
+
 EXIT_INTERNAL: Final = 70  # EX_SOFTWARE
 EXIT_ORPHANED: Final = 71
 
@@ -36,7 +39,7 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 0.25, 5.0
 _SETTLED_S = 30.0
 
 # Handled anew in a child before any of them can reach it.
-_SIGNALS = frozenset({STOP, ABORT, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
+_SIGNALS = frozenset({STOP, ABORT, RETIRE, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 
 Ready = Callable[[], None]
 
@@ -178,7 +181,7 @@ def _run_child(
         os.close(ready[0])
         signal.set_wakeup_fd(-1)
         # Until its main handles them, being told to end ends it: it has begun nothing.
-        for number in (STOP, ABORT, signal.SIGCHLD):
+        for number in (STOP, ABORT, RETIRE, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         # A terminal sends these to the whole group: the supervisor decides what they mean.
         for number in (signal.SIGINT, signal.SIGHUP):

@@ -9,7 +9,7 @@ from typing import Final
 from dicomanon_node.config import Config
 from dicomanon_node.delivery.courier import Courier
 from dicomanon_node.delivery.doorbell import Doorbell
-from dicomanon_node.node.children import ABORT, STOP, Ready
+from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import TellFact
@@ -46,7 +46,8 @@ class RingingFacts:
 def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> None:
     """Deliver to all destinations until `STOP`; what is under way may then arrive.
 
-    After `ABORT` nothing is waited for: what was not answered stays queued.
+    After `ABORT` nothing is waited for: what was not answered stays queued. After `RETIRE`
+    what is under way has all the time it takes.
 
     Args:
         config: The configuration.
@@ -55,8 +56,6 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
     """
     os.nice(_NICENESS)
     stop = threading.Event()
-    signal.signal(STOP, lambda _number, _frame: stop.set())
-    signal.signal(ABORT, lambda _number, _frame: sys.exit(0))
     log = logs.get()
 
     def observe(event: str, **facts: object) -> None:
@@ -68,6 +67,14 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
         observe,
         calling_aet=config.node.listener.ae_title,
     )
+
+    def end(number: int, _frame: object) -> None:
+        courier.is_patient = number == RETIRE
+        stop.set()
+
+    signal.signal(STOP, end)
+    signal.signal(RETIRE, end)
+    signal.signal(ABORT, lambda _number, _frame: sys.exit(0))
     if doorbell is not None:
         threading.Thread(target=listen, args=(doorbell, courier, stop), daemon=True).start()
     ready()

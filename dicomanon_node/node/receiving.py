@@ -11,7 +11,7 @@ from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
 from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
 from dicomanon_node.node import build
-from dicomanon_node.node.children import ABORT, STOP, Ready
+from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
 
 DRAIN_S: Final = 20.0
@@ -19,6 +19,10 @@ DRAIN_S: Final = 20.0
 
 ABORT_S: Final = 1.0
 """How long they may take to end once they are aborted, seconds."""
+
+
+_LOOK_S: Final = 0.5
+"""How often one that retires looks whether it is to hurry, seconds."""
 
 
 class LoggingObserver:
@@ -72,6 +76,8 @@ def receive(
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
+    After `RETIRE`, open ones may take as long as they take.
+
     Args:
         config: The configuration.
         service: Where instances go.
@@ -83,20 +89,42 @@ def receive(
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
     listener = Listener(build.listener_settings(config), service, LoggingObserver(), load)
+    is_patient = False
 
     def stop(_number: int, _frame: object) -> None:
+        nonlocal is_patient
+        is_patient = False
         listener.stop_accepting()
 
     def abort(_number: int, _frame: object) -> None:
+        nonlocal is_patient
+        is_patient = False
         listener.stop_accepting()
         listener.abort_all()
 
+    def retire(_number: int, _frame: object) -> None:
+        nonlocal is_patient
+        is_patient = True
+        listener.retire()
+
+    signal.signal(RETIRE, retire)
     signal.signal(STOP, stop)
     signal.signal(ABORT, abort)
     # Who connects after the end is refused at once and goes elsewhere, or comes again.
     with listening:
         ready()
         listener.serve(listening)
-    if not listener.wait_idle(DRAIN_S):
+    while is_patient and not listener.wait_empty(_LOOK_S):
+        pass
+    if not _is_idle_within(DRAIN_S, listener):
         listener.abort_all()
         listener.wait_idle(ABORT_S)
+
+
+def _is_idle_within(seconds: float, listener: Listener) -> bool:
+    """Wait for the associations to end, and look up now and then for signals."""
+    deadline = time.monotonic() + seconds
+    while not listener.wait_idle(_LOOK_S):
+        if time.monotonic() >= deadline:
+            return False
+    return True

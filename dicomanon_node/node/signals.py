@@ -4,13 +4,14 @@ Knows no process and decides nothing.
 """
 
 import contextlib
+import os
 import signal
 import socket
 from types import TracebackType
 from typing import Final, Self
 
-# A closed terminal is a request to end as well, unless nohup says that it is not.
-_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+_TERMINAL: Final = "/dev/tty"
 
 
 class Signals:
@@ -20,10 +21,16 @@ class Signals:
 
     Attributes:
         asked: The requests to end that have come, in order.
+        is_reload_asked: Whether SIGHUP has asked for another look at the configuration;
+            set back by who takes it.
     """
 
     def __init__(self) -> None:
         self.asked: list[signal.Signals] = []
+        self.is_reload_asked = False
+        self._ends_with_terminal = (
+            _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # nohup
+        )
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
@@ -33,9 +40,8 @@ class Signals:
         before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         self._restore.callback(signal.set_wakeup_fd, before)
         for number in _ENDING:
-            if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
-                continue
             self._handle(number, lambda got, _frame: self.asked.append(signal.Signals(got)))
+        self._handle(signal.SIGHUP, self._hung_up)
         # A handler, though it does nothing: an ignored signal does not wake.
         self._handle(signal.SIGCHLD, lambda _number, _frame: None)
         return self
@@ -63,5 +69,21 @@ class Signals:
         self._receiver.close()
         self._sender.close()
 
+    def _hung_up(self, number: int, _frame: object) -> None:
+        # A service manager or a person means: reload. A terminal that was closed sends the same,
+        # and is then gone.
+        if self._ends_with_terminal and not _has_terminal():
+            self.asked.append(signal.Signals(number))
+        else:
+            self.is_reload_asked = True
+
     def _handle(self, number: signal.Signals, handler: "signal._HANDLER") -> None:
         self._restore.callback(signal.signal, number, signal.signal(number, handler))
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

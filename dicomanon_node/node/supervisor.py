@@ -4,42 +4,46 @@ It holds no thread, so it may fork whenever a child has to be replaced. Nothing 
 object's safety depends on happens here: killing it loses counts, never instances.
 """
 
-import gc
 import os
 import select
 import selectors
 import signal
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import dicomanon_node
 from dicomanon_node.config import Config
-from dicomanon_node.deid.pseudonyms import Key
+from dicomanon_node.deid.plan import Plan
 from dicomanon_node.delivery.doorbell import Doorbell
-from dicomanon_node.errors import NodeError
-from dicomanon_node.network.loads import loads
-from dicomanon_node.node import build, process
+from dicomanon_node.errors import ConfigError, Problem
+from dicomanon_node.node import build, fixed, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable
-from dicomanon_node.node.delivering import RingingFacts, deliver
-from dicomanon_node.node.receiving import ABORT_S, DRAIN_S, receive
+from dicomanon_node.node.control import Control, Document
+from dicomanon_node.node.counting import Counting
+from dicomanon_node.node.delivering import RingingFacts
+from dicomanon_node.node.generation import Generation, Shared, StartError, receiver_count
+from dicomanon_node.node.notices import configure_logs, tell_warnings
+from dicomanon_node.node.queue_watch import QueueWatch
+from dicomanon_node.node.readiness import Readiness
+from dicomanon_node.node.receiving import ABORT_S, DRAIN_S
 from dicomanon_node.node.signals import Signals
+from dicomanon_node.node.status import (
+    describe_node,
+    describe_processes,
+    describe_queues,
+)
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.facts import FactChannel
-from dicomanon_node.ops.studies import QuietStudy, StudyTracker
 from dicomanon_node.receive import Receiver
+from dicomanon_node.spool.spool import Spool
 
 _TICK_S: Final = 0.5
 _REST_S: Final = 0.02
 """How long facts may wait for company, seconds; the channel holds some hundred."""
-
-_START_S: Final = 30.0
-"""How long a process may take until it works, seconds."""
 
 # Receivers drain first, then the courier; whoever has not ended by then is killed.
 _STOP_RECEIVERS_S: Final = DRAIN_S + 5.0
@@ -50,10 +54,6 @@ _STOP_KILLED_S: Final = 2.0
 
 _LOCK_WAIT_S: Final = 3.0
 """How long what is left of a killed node may take to end, seconds."""
-
-
-class StartError(NodeError):
-    """A process of the node could not be started. The log says more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +76,27 @@ class Supervisor:
 
     Args:
         config: The configuration.
+        load: Reads it again, for a reload; raises ConfigError.
         tell_started: Called once, when associations are accepted. Must not raise.
     """
 
-    def __init__(self, config: Config, tell_started: Callable[[Started], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config],
+        tell_started: Callable[[Started], None],
+    ) -> None:
         self._config = config
+        self._load = load
         self._tell_started = tell_started
         self._log = logs.get()
-        self._studies = StudyTracker(config.node.log.study_quiet_s)
-        self._children: list[Child] = []
+        self._readiness = Readiness(self._log)
+        self._address = ("", 0)
+        self._generations: list[Generation] = []  # the last one serves, the others retire
+        self._control: Control | None = None
 
     def run(self) -> int:
-        """Serve until SIGTERM, SIGINT or SIGHUP; a second one ends at once.
+        """Serve until SIGTERM or SIGINT; a second one ends at once. SIGHUP reloads.
 
         Returns:
             The exit code: 0, or 1 if a child had to be killed.
@@ -96,60 +105,55 @@ class Supervisor:
             ConfigError: The node cannot be started as configured.
             StartError: One of its processes does not work.
         """
-        started = time.monotonic()
+        self._started = time.monotonic()
         process.forbid_core_dumps()
         process.allow_descriptors(self._config.node.listener.max_associations)
         self._log.event("node.starting", version=dicomanon_node.__version__, pid=os.getpid())
-        key, has_new_key = build.key(self._config)
+        self._key, has_new_key = build.key(self._config)
         if has_new_key:
-            self._log.event("node.key_created", key_id=key.key_id)
-        plans = build.plans(self._config, key)
+            self._log.event("node.key_created", key_id=self._key.key_id)
+        plans = build.plans(self._config, self._key)
         with ExitStack() as stack:
             self._open(stack)
+            self._spool = build.spool(self._config)
+            stack.callback(lambda: self._spool.close())  # noqa: PLW0108  (the one of that time)
             self._spool.prepare(lock_wait_s=_LOCK_WAIT_S)
             self._sweep()
             listening = stack.enter_context(bind(self._config.node.listener))
-            receiver = Receiver(
-                build.router(self._config, plans),
-                self._spool,
-                build.receive_settings(self._config),
-                self._log,
-                RingingFacts(self._facts.sender, self._doorbell)
-                if self._config.node.destinations
-                else self._facts.sender,
-            )
+            self._open_control(stack)
+            self._shared = Shared(listening, self._doorbell, self._lifeline, self._private)
             exit_code = 1
             try:
-                self._start_children(receiver, listening)
+                generation = self._generate(self._config, plans, self._spool)
+                self._generations.append(generation)
+                generation.start(lambda: bool(self._signals.asked))
                 if not self._signals.asked:
-                    host, port = listening.getsockname()[:2]
-                    self._tell_ready(host, port, key)
+                    self._address = host, port = listening.getsockname()[:2]
+                    self._tell_ready(host, port)
                     self._tell_started(Started(host, port, has_new_key))
                 self._watch()
                 exit_code = 0
             finally:
                 listening.close()
                 exit_code = max(exit_code, self._end())
-                for quiet in self._studies.close():
-                    self._tell_quiet(quiet)
-                seconds = time.monotonic() - started
+                self._counting.close()
+                seconds = time.monotonic() - self._started
                 self._log.event("node.stopped", exit_code=exit_code, seconds=seconds)
         return exit_code
 
     @property
-    def _receiver_count(self) -> int:
-        return self._config.node.listener.processes or process.core_count()
+    def _children(self) -> list[Child]:
+        return [child for generation in self._generations for child in generation.children]
 
-    @property
     def _private(self) -> Sequence[Closeable]:
         """What only the supervisor looks at: a child closes its own copies."""
-        return (self._selector, self._signals, *self._children)
+        control = (self._control,) if self._control else ()
+        return (self._selector, self._signals, *control, *self._children)
 
     def _open(self, stack: ExitStack) -> None:
         """Take what has to be given back, whatever happens."""
-        self._spool = build.spool(self._config)
-        stack.callback(self._spool.close)
         self._facts = stack.enter_context(closing(FactChannel()))
+        self._counting = Counting(self._facts, self._config.node.log.study_quiet_s, self._log)
         self._doorbell = stack.enter_context(closing(Doorbell()))
         self._lifeline = os.pipe()
         for end in self._lifeline:
@@ -158,6 +162,37 @@ class Supervisor:
         self._selector = stack.enter_context(selectors.DefaultSelector())
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._selector.register(self._facts, selectors.EVENT_READ)
+
+    def _open_control(self, stack: ExitStack) -> None:
+        answers = {"reload": self._reload, "status": self._status}
+        try:
+            self._control = Control(self._config.node.storage.spool, answers)
+        except OSError as error:  # a file system without sockets: signals work nevertheless
+            self._log.event("control.unavailable", error=error)
+            return
+        stack.callback(self._control.remove)
+        self._selector.register(self._control, selectors.EVENT_READ)
+
+    def _generate(self, config: Config, plans: Mapping[str, Plan], spool: Spool) -> Generation:
+        storage = config.node.storage
+        queue_watch = QueueWatch(
+            storage.spool,
+            build.destination_names(config),
+            storage.queue_high_water,
+            storage.queue_low_water,
+            self._log,
+        )
+        has_couriers = bool(config.node.destinations)
+        sender = self._facts.sender
+        receiver = Receiver(
+            build.router(config, plans),
+            spool,
+            build.receive_settings(config),
+            self._log,
+            RingingFacts(sender, self._doorbell) if has_couriers else sender,
+            queue_watch.pressure,
+        )
+        return Generation(config, receiver, self._shared, queue_watch)
 
     def _sweep(self, process_id: int | None = None) -> None:
         try:
@@ -168,54 +203,111 @@ class Supervisor:
         if removed:
             self._log.event("spool.swept", removed=removed)
 
-    def _start_children(self, receiver: Receiver, listening: socket.socket) -> None:
-        self._children = [
-            Child("receiver", partial(receive, self._config, receiver, listening, load))
-            for load in loads(self._receiver_count)
-        ]
-        if self._config.node.destinations:
-
-            def deliver_only(ready: Callable[[], None]) -> None:
-                listening.close()
-                deliver(self._config, ready, self._doorbell)
-
-            self._children.append(Child("courier", deliver_only))
-        gc.collect()
-        gc.freeze()  # what exists now is shared with the children, page by page, until touched
-        deadline = time.monotonic() + _START_S
-        for child in self._children:
-            try:
-                child.start(self._lifeline, self._private)
-            except OSError as error:
-                self._log.event("internal.error", where="supervisor", error=error)
-                raise StartError(f"{child.role}: no process could be started") from None
-        for child in self._children:
-            while not child.wait_ready(_TICK_S / 10):
-                if self._signals.asked:
-                    return
-                if child.reap(time.monotonic(), is_expected=False):
-                    raise StartError(f"{child.role}: ended at once, exit code {child.exit_code}")
-                if time.monotonic() > deadline:
-                    raise StartError(f"{child.role}: does not work after {_START_S:.0f} s")
-
     def _watch(self) -> None:
         while not self._signals.asked:
             self._wait()
+            if self._control is not None:
+                self._control.serve()
+            if self._signals.is_reload_asked:
+                self._signals.is_reload_asked = False
+                self._reload()
             now = time.monotonic()
-            for child in self._children:
-                if child.reap(now, is_expected=False) and child.role == "receiver":
-                    self._sweep(child.last_pid)
-                if child.restart_at is not None and now >= child.restart_at:
-                    self._restart(child, now)
-            for quiet in self._studies.due(now):
-                self._tell_quiet(quiet)
+            for generation in self._generations:
+                for process_id in generation.look_after(now):
+                    self._sweep(process_id)
+                generation.queue_watch.look(now)
+            self._look_whether_ready(now)
+            *retired, serving = self._generations
+            self._generations = [*(one for one in retired if one.is_running), serving]
+            self._counting.tell_quiet(now)
 
-    def _restart(self, child: Child, now: float) -> None:
+    def _look_whether_ready(self, now: float) -> None:
+        serving = self._generations[-1]
+        full_queues = serving.queue_watch.pressure.full()
+        self._readiness.look(serving.receivers, self._spool, full_queues, now)
+
+    def _reload(self) -> Document:
+        """Let another generation take over; what is wrong with it leaves things as they are."""
+        started = time.monotonic()
         try:
-            child.start(self._lifeline, self._private)
-        except OSError as error:
-            child.postpone(now)
+            config = self._load()
+            fixed.check(self._config, config, self._key)
+            self._take_over(config)
+        except ConfigError as error:
+            problems = error.problems
+        except (StartError, OSError) as error:
             self._log.event("internal.error", where="supervisor", error=error)
+            problems = (Problem("", "", "its processes could not be started; the log says more"),)
+        else:
+            self._log.event(
+                "node.reloaded",
+                studies=len(config.rules.studies),
+                destination_count=len(config.node.destinations),
+                rules=config.rules.digest,
+                seconds=time.monotonic() - started,
+            )
+            return {"is_reloaded": True, "rules": config.rules.digest}
+        for problem in problems:
+            self._log.event(
+                "node.reload_failed",
+                file=problem.file,
+                path=problem.path,
+                message=problem.message,
+                rules=self._config.rules.digest,
+            )
+        told = [[problem.file, problem.path, problem.message] for problem in problems]
+        return {"is_reloaded": False, "rules": self._config.rules.digest, "problems": told}
+
+    def _take_over(self, config: Config) -> None:
+        """Start a generation; only when it works the one before retires.
+
+        Raises:
+            ConfigError: The configuration cannot be used.
+            StartError: Its processes do not work. None of them is left.
+            OSError: There are no descriptors left.
+        """
+        plans = build.plans(config, self._key)
+        spool = build.spool(config)
+        generation = self._generate(config, plans, spool)
+        with ExitStack() as undo:
+            undo.callback(spool.close)
+            spool.prepare(is_locked=True)
+            # Processes write the log as it was configured when they were started.
+            undo.callback(configure_logs, self._config)
+            configure_logs(config, *(one.config for one in self._generations))
+            self._generations.append(generation)
+            undo.callback(self._discard, generation)
+            generation.start(lambda: bool(self._signals.asked))
+            undo.pop_all()
+        for earlier in self._generations[:-1]:
+            earlier.retire()
+        spool.take_lock(self._spool)
+        self._spool.close()
+        self._config, self._spool = config, spool
+        tell_warnings(config)
+
+    def _discard(self, generation: Generation) -> None:
+        """A generation does not work: nothing of it stays."""
+        for child in generation.children:
+            child.signal(signal.SIGKILL)
+        deadline = time.monotonic() + _STOP_KILLED_S
+        while self._are_running(generation.children) and time.monotonic() < deadline:
+            time.sleep(_REST_S)
+        self._generations.remove(generation)
+
+    def _status(self) -> Document:
+        """What `dicomanon-node status` shows."""
+        now = time.monotonic()
+        return {
+            **describe_node(self._config, *self._address, self._started, now),
+            "key_id": self._key.key_id,
+            "is_ready": self._readiness.is_ready,
+            "not_ready": self._readiness.reasons,
+            "processes": describe_processes(self._children, now),
+            "retiring": sum(one.is_running for one in self._generations[:-1]),
+            "queues": describe_queues(self._config),
+            "totals": self._counting.totals.describe(),
+        }
 
     def _wait(self) -> None:
         if self._selector.select(_TICK_S):
@@ -223,15 +315,7 @@ class Supervisor:
             # A signal ends the rest.
             select.select([self._signals], [], [], _REST_S)
         self._signals.clear()
-        self._take_facts()
-
-    def _take_facts(self) -> None:
-        now = time.monotonic()
-        for fact in self._facts.drain():
-            self._studies.add(fact, now)
-        dropped = self._facts.take_dropped()
-        if dropped:
-            self._log.event("facts.dropped", count=dropped)
+        self._counting.take(time.monotonic())
 
     def _end(self) -> int:
         if self._signals.asked:
@@ -241,7 +325,7 @@ class Supervisor:
         is_clean = self._end_children(receivers, _STOP_RECEIVERS_S)
         # The courier goes last, so that what has just been received may still be delivered.
         is_clean = self._end_children(others, _STOP_COURIER_S) and is_clean
-        self._take_facts()
+        self._counting.take(time.monotonic())
         return 0 if is_clean else 1
 
     def _end_children(self, children: Sequence[Child], within_s: float) -> bool:
@@ -271,31 +355,17 @@ class Supervisor:
             child.reap(now, is_expected=True)
         return any(child.is_running for child in children)
 
-    def _tell_ready(self, host: str, port: int, key: Key) -> None:
+    def _tell_ready(self, host: str, port: int) -> None:
         self._log.event(
             "node.ready",
             host=host,
             port=port,
             ae_title=self._config.node.listener.ae_title,
-            processes=self._receiver_count,
+            processes=receiver_count(self._config),
             pid=os.getpid(),
             studies=len(self._config.rules.studies),
             destination_count=len(self._config.node.destinations),
             rules=self._config.rules.digest,
-            key_id=key.key_id,
+            key_id=self._key.key_id,
             version=dicomanon_node.__version__,
-        )
-
-    def _tell_quiet(self, quiet: QuietStudy) -> None:
-        self._log.event(
-            "study.quiet",
-            study=quiet.study,
-            study_uid=quiet.study_uid,
-            series=quiet.series_count,
-            instances=quiet.instance_count,
-            duplicates=quiet.duplicate_count,
-            refused=quiet.refused_count,
-            bytes=quiet.bytes_count,
-            seconds=quiet.seconds,
-            calling_aet=quiet.calling_aet,
         )

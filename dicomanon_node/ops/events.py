@@ -110,6 +110,35 @@ _DECLARED = (
         k.VERSION,
     ),
     _declare(
+        "node.not_ready",
+        Level.WARNING,
+        "The node takes no objects, or not those of all studies; senders are told to try again.",
+        k.REASON,
+    ),
+    _declare("node.ready_again", Level.INFO, "The node takes objects again.", k.SECONDS),
+    _declare(
+        "node.reloaded",
+        Level.INFO,
+        "The configuration was read again and is in force; open associations end under the old.",
+        k.STUDIES,
+        k.DESTINATION_COUNT,
+        k.RULES,
+        k.SECONDS,
+    ),
+    _declare(
+        "node.reload_failed",
+        Level.ERROR,
+        "The configuration was read again and cannot be used; the one before stays in force.",
+        *_CONFIGURATION,
+        k.RULES,
+    ),
+    _declare(
+        "control.unavailable",
+        Level.WARNING,
+        "The spool's file system has no sockets: `reload` and `status` do not reach this node.",
+        k.ERROR,
+    ),
+    _declare(
         "node.draining",
         Level.INFO,
         "The node was told to stop: no new associations, open ones may end.",
@@ -288,6 +317,20 @@ _DECLARED = (
         k.DESTINATION,
         k.WAITING,
         k.SECONDS,
+    ),
+    _declare(
+        "queue.full",
+        Level.ERROR,
+        "A destination's queue is over its high mark: objects for it are refused with A700H.",
+        k.DESTINATION,
+        k.WAITING,
+    ),
+    _declare(
+        "queue.available",
+        Level.INFO,
+        "A destination's queue is under its low mark: objects for it are taken again.",
+        k.DESTINATION,
+        k.WAITING,
     ),
     # The spool.
     _declare(

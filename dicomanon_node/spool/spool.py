@@ -40,7 +40,8 @@ class Spool:
         root: The spool.
         outgoing: The outgoing tree; None if there is none.
         destinations: Names of all configured destinations.
-        low_water_bytes: Less free space than this, in bytes, and nothing more is accepted.
+        low_water_bytes: Less free space than this, in bytes, and nothing more is accepted,
+        high_water_bytes: until there is this much again; 0: a tenth more than that.
         sync: False leaves durability to the kernel's own time: 0000H is then no promise.
         is_eager: Where `sync` is False: see `Medium`.
     """
@@ -52,6 +53,7 @@ class Spool:
         destinations: Sequence[str],
         *,
         low_water_bytes: int = DEFAULT_LOW_WATER_BYTES,
+        high_water_bytes: int = 0,
         sync: bool = True,
         is_eager: bool = False,
     ) -> None:
@@ -61,6 +63,7 @@ class Spool:
         self._outgoing = outgoing.absolute() if outgoing is not None else None
         self._destinations = frozenset(destinations)
         self._low_water_bytes = low_water_bytes
+        self._high_water_bytes = high_water_bytes or low_water_bytes + low_water_bytes // 10
         self._medium = Medium(is_synced=sync, is_eager=is_eager)
         self._incoming_path = str(self.incoming)
         self._numbers = itertools.count()
@@ -110,7 +113,7 @@ class Spool:
         """
         return self.free_bytes < self._low_water_bytes
 
-    def prepare(self, *, lock_wait_s: float = 10.0) -> None:
+    def prepare(self, *, lock_wait_s: float = 10.0, is_locked: bool = False) -> None:
         """Make the directories and try out what a commit will need.
 
         For the supervisor, once, before it forks. The spool is then locked for this node,
@@ -120,6 +123,7 @@ class Spool:
 
         Args:
             lock_wait_s: How long processes of an earlier run may take to end, seconds.
+            is_locked: This node has the lock already, by another object.
 
         Raises:
             ConfigError: It cannot work; names the directories and the cure.
@@ -136,10 +140,14 @@ class Spool:
         if self._outgoing is not None:
             preparation.make(self._outgoing, _OUTGOING_MODE, self._medium)
             used.append(self._outgoing)
-        if self._lock_file < 0:
+        if self._lock_file < 0 and not is_locked:
             self._lock_file = preparation.lock(self._root, lock_wait_s)
         for directory in used:
             preparation.try_out(self._root, self.incoming, directory, self._medium)
+
+    def take_lock(self, other: "Spool") -> None:
+        """Hold the lock from now on that another object of this process has held."""
+        self._lock_file, other._lock_file = other._lock_file, -1  # noqa: SLF001  (same class)
 
     def sweep(self, process_id: int | None = None) -> int:
         """Remove what was never committed.
@@ -198,7 +206,8 @@ class Spool:
         # Looked at so often that little can be written in between, and not for each object.
         now = time.monotonic()
         if now >= self._look_again:
-            self._is_low_now = self.is_low
+            mark = self._high_water_bytes if self._is_low_now else self._low_water_bytes
+            self._is_low_now = self.free_bytes < mark
             self._look_again = now + _LOOK_S
         return self._is_low_now
 

@@ -1,0 +1,169 @@
+"""The processes that serve one configuration.
+
+A node has one generation, and another one after each reload. The new one accepts
+associations on the same listening socket before the old one stops to; the old one's
+associations go on under the rules they began with. What ends unasked is started again,
+until the generation retires. Decides nothing on configurations.
+"""
+
+import gc
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from dicomanon_node.config import Config
+from dicomanon_node.delivery.doorbell import Doorbell
+from dicomanon_node.errors import NodeError
+from dicomanon_node.network.loads import loads
+from dicomanon_node.network.service import StorageService
+from dicomanon_node.node import process
+from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
+from dicomanon_node.node.delivering import deliver
+from dicomanon_node.node.queue_watch import QueueWatch
+from dicomanon_node.node.receiving import receive
+from dicomanon_node.ops import logs
+
+_START_S: Final = 30.0
+"""How long a process may take until it works, seconds."""
+
+_LOOK_S: Final = 0.05
+
+
+class StartError(NodeError):
+    """A process of the node could not be started. The log says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all generations of a node have in common.
+
+    Attributes:
+        listening: Where associations are accepted.
+        doorbell: Rung by receivers when they have queued something.
+        lifeline: Reading and writing end of the pipe that tells of the supervisor's death.
+        private: What is the supervisor's own and no child keeps.
+    """
+
+    listening: socket.socket
+    doorbell: Doorbell
+    lifeline: tuple[int, int]
+    private: Callable[[], Sequence[Closeable]]
+
+
+class Generation:
+    """Receivers and courier of one configuration.
+
+    Args:
+        config: The configuration.
+        service: Where instances go.
+        shared: What it has in common with others.
+        queue_watch: Tells its receivers which queues are full.
+
+    Attributes:
+        config: The configuration.
+        queue_watch: As given; somebody has to let it look.
+        children: Its processes.
+    """
+
+    def __init__(
+        self, config: Config, service: StorageService, shared: Shared, queue_watch: QueueWatch
+    ) -> None:
+        self.config = config
+        self.queue_watch = queue_watch
+        self._shared = shared
+        self._is_retired = False
+        self.children = [
+            Child("receiver", partial(receive, config, service, shared.listening, load))
+            for load in loads(receiver_count(config))
+        ]
+        if config.node.destinations:
+            self.children.append(Child("courier", self._deliver))
+
+    @property
+    def receivers(self) -> list[Child]:
+        """Who receives."""
+        return [child for child in self.children if child.role == "receiver"]
+
+    @property
+    def others(self) -> list[Child]:
+        """Who does not."""
+        return [child for child in self.children if child.role != "receiver"]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there still is a process."""
+        return any(child.is_running for child in self.children)
+
+    def start(self, is_cancelled: Callable[[], bool]) -> None:
+        """Start all processes and wait until they work.
+
+        Args:
+            is_cancelled: Whether to wait no longer.
+
+        Raises:
+            StartError: One of them does not work. Others may run.
+        """
+        gc.collect()
+        gc.freeze()  # what exists now is shared with the children, page by page, until touched
+        deadline = time.monotonic() + _START_S
+        for child in self.children:
+            try:
+                self._start(child)
+            except OSError as error:
+                logs.get().event("internal.error", where="supervisor", error=error)
+                raise StartError(f"{child.role}: no process could be started") from None
+        for child in self.children:
+            while not child.wait_ready(_LOOK_S):
+                if is_cancelled():
+                    return
+                if child.reap(time.monotonic(), is_expected=False):
+                    raise StartError(f"{child.role}: ended at once, exit code {child.exit_code}")
+                if time.monotonic() > deadline:
+                    raise StartError(f"{child.role}: does not work after {_START_S:.0f} s")
+
+    def look_after(self, now: float) -> list[int]:
+        """Take note of who has ended, and start again who is due.
+
+        Args:
+            now: Monotonic seconds.
+
+        Returns:
+            Process numbers of receivers that ended unasked: their files may be swept.
+        """
+        ended = []
+        for child in self.children:
+            has_ended = child.reap(now, is_expected=self._is_retired)
+            if has_ended and child.role == "receiver":
+                ended.append(child.last_pid)
+            if child.restart_at is not None and now >= child.restart_at:
+                self._restart(child, now)
+        return ended
+
+    def retire(self) -> None:
+        """Let every process end what it is at, however long that takes, and begin nothing."""
+        self._is_retired = True
+        for child in self.children:
+            child.restart_at = None
+            child.signal(RETIRE)
+
+    def _start(self, child: Child) -> None:
+        child.start(self._shared.lifeline, self._shared.private())
+
+    def _restart(self, child: Child, now: float) -> None:
+        try:
+            self._start(child)
+        except OSError as error:
+            child.postpone(now)
+            logs.get().event("internal.error", where="supervisor", error=error)
+
+    def _deliver(self, ready: Ready) -> None:
+        self._shared.listening.close()
+        deliver(self.config, ready, self._shared.doorbell)
+
+
+def receiver_count(config: Config) -> int:
+    """How many receivers a configuration wants."""
+    return config.node.listener.processes or process.core_count()
