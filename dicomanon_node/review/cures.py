@@ -80,6 +80,7 @@ CURES: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.SPOOL_UNAVAILABLE: _TRY_AGAIN,
         Reason.DISK_FULL: _TRY_AGAIN,
         Reason.MEMORY_BUDGET: _TRY_AGAIN,
+        Reason.QUEUE_FULL: "Bring the destination back, or raise `storage.queue_high_water`.",
         Reason.DRAINING: _TRY_AGAIN,
     }
 )

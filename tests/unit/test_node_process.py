@@ -81,5 +81,6 @@ def test_under_nohup_a_closed_terminal_is_no_request_to_end() -> None:
         with Signals() as signals:
             os.kill(os.getpid(), signal.SIGHUP)
             assert signals.asked == []
+            assert signals.is_reload_asked
     finally:
         signal.signal(signal.SIGHUP, before)
