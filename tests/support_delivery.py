@@ -298,7 +298,7 @@ class SpoolFolders:
         return path
 
     def names(self) -> list[str]:
-        return sorted(path.name for path in self.waiting.iterdir())
+        return sorted(path.name for path in self.waiting.iterdir() if path.name != ".lane")
 
     def failed_names(self) -> list[str]:
         """What lies in failed/, but for the lock."""

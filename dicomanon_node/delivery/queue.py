@@ -4,7 +4,7 @@
     failed/<destination>/<name>.dcm         refused for good, or suspected of breaking associations
     failed/<destination>/<name>.dcm.json    why: reason, status, attempts, time; no free text
     failed/<destination>/.lock              held by whoever moves or drops an entry
-    failed/<destination>/.lane              held by the lane that delivers
+    queue/<destination>/.lane               held by the lane that delivers
 
 Entries may appear at any time, and one that was delivered may appear again. This
 module makes no decision: `lane` says what becomes of an entry, a person with
@@ -150,7 +150,7 @@ class QueueDirectory:
         Raises:
             OSError: The spool is not available.
         """
-        descriptor = os.open(self._failed / _LANE_NAME, _CLAIM, 0o600)
+        descriptor = os.open(self._waiting / _LANE_NAME, _CLAIM, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
