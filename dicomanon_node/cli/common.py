@@ -55,6 +55,11 @@ def load_config(config_dir: Path, overrides: tuple[str, ...]) -> Config:
     return load(config_dir, os.environ, overrides)
 
 
+def has_colour() -> bool:
+    """Whether standard output takes colours: a terminal, and NO_COLOR is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def printable(text: str) -> str:
     """A text of the outside world for a terminal: control characters escaped."""
     return "".join(

@@ -6,6 +6,7 @@ The way is that of `dataset_stream`, so what is refused there is refused here, f
 reason. Nothing is written: what comes out of the engine is let go.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -79,6 +80,8 @@ class Passage:
         refusal: Why it is refused; None if it is accepted.
         elements: The original's top-level elements; None if it was refused before.
         has_pixel_data: Whether pixel data was passed on as it is.
+        names: What files of the object are named by, of the de-identified object; empty if
+            it was refused before.
     """
 
     trace: Trace = field(default_factory=Trace)
@@ -86,6 +89,7 @@ class Passage:
     refusal: Refusal | None = None
     elements: Elements | None = None
     has_pixel_data: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def character_set(self) -> bytes:
@@ -138,3 +142,5 @@ def _take(file: DicomFile, way: Way, passage: Passage) -> None:
     finally:
         passage.elements, passage.route = stream.elements, stream.route
         passage.has_pixel_data = stream.has_pixel_data
+        if stream.result is not None:
+            passage.names = stream.result.names
