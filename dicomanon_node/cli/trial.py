@@ -52,7 +52,6 @@ _MOST_NAMED: Final = 5
 @click.option(
     "--called",
     type=AETitle(),
-    default="",
     metavar="AETITLE",
     help="Take files as sent to this AE title of ours.  [default: listener.ae_title]",
 )
@@ -62,7 +61,7 @@ _MOST_NAMED: Final = 5
 def try_(
     files: tuple[Path, ...],
     study: str | None,
-    called: str,
+    called: str | None,
     is_json: bool,
     config_dir: Path,
     overrides: tuple[str, ...],
@@ -79,7 +78,7 @@ def try_(
     config = load_config(config_dir, overrides)
     process.forbid_core_dumps()
     keep_quiet()
-    trial = _Trial(config, config_dir, study, called)
+    trial = _Trial(config, config_dir, study, called or "")
     try:
         with Progress("Trying", lambda: sum(1 for _ in walk(files))) as progress:
             for found in walk(files):
@@ -152,22 +151,22 @@ class _Trial:
         if self._last is None:
             yield f"  {click.style(each.outcome, 'red')}: {each.why}"
             return
-        yield f"  object    {self._object}"
+        yield f"  object      {self._object}"
         if each.study is not None:
             how = how_routed(
                 self._config, self._config_dir, self._last, self._study, self._called
             )
-            yield f"  study     {printable(each.study)}{', ' if how else ''}{how}"
+            yield f"  study       {printable(each.study)}{', ' if how else ''}{how}"
         if each.refusal is not None:
-            yield f"  outcome   {_refused(each.refusal)}"
-            yield f"  cure      {cure(each.refusal)}"
+            yield f"  outcome     {_refused(each.refusal)}"
+            yield f"  cure        {cure(each.refusal)}"
             return
-        yield f"  outcome   {click.style('would be stored', 'green', bold=True)} (0000H)"
-        yield f"  file      {_short(each.path) if each.path else 'none: not written to outgoing'}"
-        yield f"  forward   {', '.join(each.destinations) or 'to no destination'}"
-        yield f"  patient   {printable(each.names.get('PatientID', ''))}"
+        yield f"  outcome     {click.style('would be stored', 'green', bold=True)} (0000H)"
+        yield f"  file        {_short(each.path) if each.path else 'none: not written to outgoing'}"
+        yield f"  forward     {', '.join(each.destinations) or 'to no destination'}"
+        yield f"  patient     {printable(each.names.get('PatientID', ''))}"
         for word, keyword in (("study", "Study"), ("series", "Series"), ("object", "SOP")):
-            yield f"  {word + ' UID':<10}{each.names.get(keyword + 'InstanceUID', '')}"
+            yield f"  {word + ' UID':<12}{each.names.get(keyword + 'InstanceUID', '')}"
         yield ""
         yield "Nothing was sent or written. Every element: dicomanon-node explain FILE"
 

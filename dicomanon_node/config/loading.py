@@ -9,6 +9,7 @@ reads settings. The key file is not opened here: see `secrets`.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,6 +49,7 @@ def load(
     overrides: Sequence[str] = (),
     *,
     edition: str = TABLE_EDITION,
+    instead: Mapping[str, str] | None = None,
 ) -> Config:
     """Read and check the configuration.
 
@@ -58,6 +60,8 @@ def load(
         overrides: `name.name=value` texts, the strongest source.
         edition: What else decides how objects come out, such as the table's edition; goes
             into the digest of the rules.
+        instead: Texts of stations.json and studies.json by name, where they are to be checked
+            before they are written.
 
     Raises:
         ConfigError: With every problem that was found.
@@ -65,8 +69,11 @@ def load(
     files = (str(config_dir / STATIONS_FILE), str(config_dir / STUDIES_FILE))
     problems: list[Problem] = []
     content = _read(read_toml, config_dir / NODE_FILE, problems)
-    stations = _read(read_json, config_dir / STATIONS_FILE, problems)
-    studies = _read(read_json, config_dir / STUDIES_FILE, problems)
+    texts = instead or {}
+    read_stations = partial(read_json, text=texts.get(STATIONS_FILE))
+    read_studies = partial(read_json, text=texts.get(STUDIES_FILE))
+    stations = _read(read_stations, config_dir / STATIONS_FILE, problems)
+    studies = _read(read_studies, config_dir / STUDIES_FILE, problems)
 
     settings = Settings(content or {}, str(config_dir / NODE_FILE))
     settings.apply_environment(environ)
