@@ -83,7 +83,8 @@ def _tell(finding: Finding) -> None:
     word, colour = _WORDS[finding.weight]
     head = f"{finding.subject}: {finding.text}"
     lines = _wrapped(printable(head))
-    lines += [line for line in _wrapped(printable(finding.cure)) if finding.cure]
+    if finding.cure:
+        lines += _wrapped(f"-> {printable(finding.cure)}")
     shown = click.style(f"{word:<{_WORD_WIDTH}}", fg=colour)
     click.echo(f"{shown} {lines[0]}")
     for line in lines[1:]:

@@ -70,8 +70,8 @@ def rules(config: Config) -> Iterator[Finding]:
     for each in config.rules.warnings:
         if not each.path.endswith("Profile"):  # told above, with its count
             yield note("rules", f"{printable(each.path)}: {printable(each.message)}")
-    yield fine("rules", f"{counted(len(known), 'study').replace('studys', 'studies')}, rules"
-               f" {config.rules.digest}")
+    count = "1 study" if len(known) == 1 else f"{len(known)} studies"
+    yield fine("rules", f"{count}, rules {config.rules.digest}")
 
 
 def queues(config: Config) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ _MODULES: Final = {
     "verify": "verify",
     "coverage": "coverage",
     "rules": "rules",
-    "test-rules": "test_rules",
+    "test-rules": "rule_tests",
     "queue": "queue",
     "logs": "logs",
     "schema": "check",

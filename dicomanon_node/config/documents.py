@@ -27,13 +27,18 @@ class _Object(dict[str, object]):
         self.repeated = [key for key, count in counts.items() if count > 1]
 
 
-def read_toml(path: Path) -> dict[str, object]:
+def read_toml(path: Path, text: str | None = None) -> dict[str, object]:
     """Parse a TOML file.
+
+    Args:
+        path: The file.
+        text: What it is to hold, if that is to be looked at before it is written.
 
     Raises:
         ConfigError: It cannot be read or is not TOML; with line and column.
     """
-    text = _read(path)
+    if text is None:
+        text = _read(path)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -60,20 +60,22 @@ def load(
         overrides: `name.name=value` texts, the strongest source.
         edition: What else decides how objects come out, such as the table's edition; goes
             into the digest of the rules.
-        instead: Texts of stations.json and studies.json by name, where they are to be checked
-            before they are written.
+        instead: Texts to take in place of those of the files, by the file's name, so that
+            they can be checked before they are written.
 
     Raises:
         ConfigError: With every problem that was found.
     """
     files = (str(config_dir / STATIONS_FILE), str(config_dir / STUDIES_FILE))
     problems: list[Problem] = []
-    content = _read(read_toml, config_dir / NODE_FILE, problems)
-    texts = instead or {}
-    read_stations = partial(read_json, text=texts.get(STATIONS_FILE))
-    read_studies = partial(read_json, text=texts.get(STUDIES_FILE))
-    stations = _read(read_stations, config_dir / STATIONS_FILE, problems)
-    studies = _read(read_studies, config_dir / STUDIES_FILE, problems)
+    content, stations, studies = (
+        _read(partial(reader, text=(instead or {}).get(name)), config_dir / name, problems)
+        for reader, name in (
+            (read_toml, NODE_FILE),
+            (read_json, STATIONS_FILE),
+            (read_json, STUDIES_FILE),
+        )
+    )
 
     settings = Settings(content or {}, str(config_dir / NODE_FILE))
     settings.apply_environment(environ)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomanon_node.dataset_stream import Announced, DatasetStream
+from dicomanon_node.dataset_stream import Announced, DatasetStream, Write
 from dicomanon_node.deid.elements import Elements
 from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import Reason, Refused, Status
@@ -97,8 +97,13 @@ class Passage:
         return (self.elements.value(_SPECIFIC_CHARACTER_SET) if self.elements else None) or b""
 
 
-def taken(file: DicomFile, way: Way) -> Passage:
+def taken(file: DicomFile, way: Way, write: Write | None = None) -> Passage:
     """Take a file the way of an instance and see what happens.
+
+    Args:
+        file: The file.
+        way: Its way.
+        write: Takes the de-identified bytes, for who wants to look into them.
 
     Raises:
         OSError: The file cannot be read.
@@ -110,7 +115,7 @@ def taken(file: DicomFile, way: Way) -> Passage:
         passage.refusal = NO_TRANSFER_SYNTAX
     else:
         try:
-            _take(file, way, passage)
+            _take(file, way, passage, write)
         except Refused as refused:
             passage.refusal = Refusal.of(refused)
         except OSError:
@@ -120,7 +125,7 @@ def taken(file: DicomFile, way: Way) -> Passage:
     return passage
 
 
-def _take(file: DicomFile, way: Way, passage: Passage) -> None:
+def _take(file: DicomFile, way: Way, passage: Passage, write: Write | None) -> None:
     settings = way.settings
     if file.dataset_bytes > settings.limits.object_bytes:
         raise Refused(Reason.OBJECT_TOO_LARGE)
@@ -130,7 +135,7 @@ def _take(file: DicomFile, way: Way, passage: Passage) -> None:
         ),
         way.router,
         settings,
-        lambda _: None,
+        write or (lambda _: None),
         trace=passage.trace,
     )
     try:
