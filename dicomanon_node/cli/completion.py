@@ -11,8 +11,10 @@ _VARIABLE: Final = "_DICOMANON_NODE_COMPLETE"  # as click derives it from the pr
 _INSTALL: Final = {
     "bash": (
         "mkdir -p ~/.local/share/bash-completion/completions",
-        "dicomanon-node completion bash"
-        " > ~/.local/share/bash-completion/completions/dicomanon-node",
+        (
+            "dicomanon-node completion bash"
+            " > ~/.local/share/bash-completion/completions/dicomanon-node"
+        ),
     ),
     "zsh": (
         "mkdir -p ~/.zfunc && dicomanon-node completion zsh > ~/.zfunc/_dicomanon-node",

@@ -52,7 +52,9 @@ def port(config: Config) -> Iterator[Finding]:
         )
     else:
         yield error(
-            "port", f"{where} cannot be opened: {os.strerror(number)}", "Set listener.host and port."
+            "port",
+            f"{where} cannot be opened: {os.strerror(number)}",
+            "Set listener.host and port.",
         )
 
 

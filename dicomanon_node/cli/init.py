@@ -75,9 +75,9 @@ def init(
     studies: tuple[str, ...],
     force: bool,
 ) -> None:
-    """Write a first configuration into DIR.  [default: config]
+    """Write a first configuration.
 
-    Asks a few questions on a terminal, unless --case is given; what options say is not
+    It goes into DIR, or into config. Asks a few questions on a terminal, unless --case is given; what options say is not
     asked. The three files come with comments and pass `dicomanon-node check`. A
     configuration that is there is not touched without --force.
     """
@@ -146,7 +146,8 @@ def _asked_case() -> Case:
 
 def _asked_peers() -> tuple[Sender, ...]:
     text = click.prompt(
-        "Who may send, as [AETITLE@]ADDRESS with commas between; empty is everybody", "",
+        "Who may send, as [AETITLE@]ADDRESS with commas between; empty is everybody",
+        "",
         show_default=False,
     )
     return tuple(_Peer().convert(word, None, None) for word in _words(text))

@@ -125,7 +125,7 @@ def logs(
     follows: bool,
     is_json: bool,
 ) -> None:
-    """Show the node's log to people, or look for something in it.
+    r"""Show the node's log to people, or look for something in it.
 
     Reads the JSON lines that `dicomanon-node serve` writes, from a file or from another
     command:

@@ -13,7 +13,6 @@ import click
 from dicomanon_node.cli.check import uncovered_names
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
-    UNUSABLE,
     config_options,
     load_config,
     printable,
@@ -131,8 +130,11 @@ def _with(path: Path, name: str, entry: dict[str, Any]) -> str:
     if name in read_json(path):
         what = "study" if path.name == STUDIES_FILE else "station"
         raise ConfigError(
-            Problem(str(path), printable(name), f"is there already: edit that {what}, or choose"
-                    " another name")
+            Problem(
+                str(path),
+                printable(name),
+                f"is there already: edit that {what}, or choose another name",
+            )
         )
     return with_member(text, name, entry)
 

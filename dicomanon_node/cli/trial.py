@@ -153,9 +153,7 @@ class _Trial:
             return
         yield f"  object      {self._object}"
         if each.study is not None:
-            how = how_routed(
-                self._config, self._config_dir, self._last, self._study, self._called
-            )
+            how = how_routed(self._config, self._config_dir, self._last, self._study, self._called)
             yield f"  study       {printable(each.study)}{', ' if how else ''}{how}"
         if each.refusal is not None:
             yield f"  outcome     {_refused(each.refusal)}"

@@ -99,7 +99,7 @@ def _table(value: object) -> object:
     return value
 
 
-class TestEntry(Entry):
+class ExpectationEntry(Entry):
     """One test as it is written."""
 
     file: str
@@ -116,7 +116,7 @@ class TestEntry(Entry):
     """Names of the destinations it is forwarded to."""
     called: str = ""
     """The AE title of ours that it is sent to."""
-    elements: Annotated[dict[str, Any], BeforeValidator(_table)] = {}
+    elements: Annotated[dict[str, Any], BeforeValidator(_table)] = {}  # noqa: RUF012  (a field of pydantic, which copies it)
     """What is expected of elements."""
 
 
@@ -158,7 +158,7 @@ def read_expectations(path: Path) -> list[Expectation]:
 
 def _expectation(path: Path, index: int, raw: object) -> tuple[Expectation | None, list[Problem]]:
     where = (_TESTS, index)
-    entry, problems = check(TestEntry, raw, str(path), where)
+    entry, problems = check(ExpectationEntry, raw, str(path), where)
     if entry is None:
         return None, problems
     codes = [reason.code for reason in Reason]
@@ -197,7 +197,9 @@ def _element(
     if isinstance(expected, str):
         if expected not in set(Expected):
             known = alternatives(expected, list(Expected))
-            raise ValueError(f'{show(expected)} is not known{known}; a value is written {{is = "..."}}')
+            raise ValueError(
+                f'{show(expected)} is not known{known}; a value is written {{is = "..."}}'
+            )
         return ElementExpectation(written, tag, word=Expected(expected))
     entry, problems = check(ElementEntry, expected, file, place)
     if entry is None:

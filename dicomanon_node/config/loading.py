@@ -27,6 +27,8 @@ from dicomanon_node.errors import ConfigError, Problem
 NODE_FILE = "node.toml"
 STATIONS_FILE = "stations.json"
 STUDIES_FILE = "studies.json"
+SCHEMA_KEY = "$schema"
+"""Where editors look for the JSON Schema of a JSON file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,10 @@ def load(
             (read_json, STUDIES_FILE),
         )
     )
+
+    for rule_file in (stations, studies):
+        if rule_file is not None and isinstance(rule_file.get(SCHEMA_KEY), str):
+            del rule_file[SCHEMA_KEY]  # for editors; says nothing
 
     settings = Settings(content or {}, str(config_dir / NODE_FILE))
     settings.apply_environment(environ)

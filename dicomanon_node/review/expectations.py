@@ -6,7 +6,6 @@ What differs is told in words, without any value of the object.
 import io
 from collections.abc import Iterator
 
-
 import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -17,6 +16,7 @@ from dicomanon_node.deid.dictionary import format_tag
 from dicomanon_node.deid.rules import PrivateTag
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.review.passage import Passage, Way, taken
+
 
 def differences(expectation: Expectation, file: DicomFile, way: Way) -> list[str]:
     """How what happens differs from what is expected; empty if it does not.
@@ -76,7 +76,9 @@ def _elements(expectation: Expectation, original: Dataset, new: Dataset) -> Iter
         elif after is None:
             yield f"{each.written}: expected a value, is {_what_became(before, after)}"
         elif not _has_value(each, _text(after)):
-            wanted = f'"{each.value}"' if each.pattern is None else f"a match of {each.pattern.pattern}"
+            wanted = (
+                f'"{each.value}"' if each.pattern is None else f"a match of {each.pattern.pattern}"
+            )
             yield f"{each.written}: expected {wanted}, has another value"
 
 
@@ -104,12 +106,12 @@ def _what_became(before: DataElement | None, after: DataElement | None) -> str:
 
 def _found(dataset: Dataset, tag: int | PrivateTag) -> DataElement | None:
     if not isinstance(tag, PrivateTag):
-        return dataset[tag] if tag in dataset else None
+        return dataset.get(tag)
     try:
         block = dataset.private_block(tag.group, tag.creator)
     except KeyError:
         return None
-    return block[tag.element] if tag.element in block else None
+    return block[tag.element] if tag.element in block else None  # noqa: SIM401  (a PrivateBlock has no get)
 
 
 def _text(element: DataElement) -> str:
