@@ -77,9 +77,9 @@ def init(
 ) -> None:
     """Write a first configuration.
 
-    It goes into DIR, or into config. Asks a few questions on a terminal, unless --case is given; what options say is not
-    asked. The three files come with comments and pass `dicomanon-node check`. A
-    configuration that is there is not touched without --force.
+    It goes into DIR, or into config. Asks a few questions on a terminal, unless --case is
+    given; what options say is not asked. The three files come with comments and pass
+    `dicomanon-node check`. A configuration that is there is not touched without --force.
     """
     _refuse_existing(directory, force=force)
     asks = case is None and sys.stdin.isatty()

@@ -12,12 +12,12 @@ import dicomanon_node
 # In the order in which people come to need them; and the module of each, so that a command
 # waits for what it needs itself and not for what others need.
 _MODULES: Final = {
-    "init": "init",
     "serve": "serve",
     "check": "check",
     "status": "status",
     "reload": "reload",
     "doctor": "doctor",
+    "init": "init",
     "send": "send",
     "echo": "send",
     "deidentify": "deidentify",

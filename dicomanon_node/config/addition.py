@@ -29,7 +29,7 @@ def with_member(text: str, name: str, value: object) -> str:
     indent = found[1] if found else _DEFAULT_INDENT
     end = "\r\n" if "\r\n" in text else "\n"
     member = json.dumps({name: value}, indent=indent, ensure_ascii=False)
-    lines = member.splitlines()[1:-1]
+    lines = member.split("\n")[1:-1]  # not splitlines: a name may hold other line ends
     separator = "" if before.endswith("{") else ","
     after = text[len(body) :] or end
     return f"{before}{separator}{end}{end.join(lines)}{end}}}{after}"
