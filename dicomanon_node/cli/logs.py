@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import IO, Final
 import click
 
 from dicomanon_node.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, has_colour, printable
-from dicomanon_node.config.problems import suggest
 from dicomanon_node.ops.console import Console, width_of
 from dicomanon_node.ops.events import EVENTS, Level
 from dicomanon_node.ops.line_reader import LoggedEvent, read_line
@@ -161,8 +161,10 @@ def logs(
 def _known(events: tuple[str, ...]) -> tuple[str, ...]:
     for name in events:
         if not any(fnmatchcase(known, name) for known in EVENTS):
+            found = get_close_matches(name, EVENTS, n=1)
+            nearest = f'; did you mean "{found[0]}"?' if found else "."
             raise click.BadParameter(
-                f"{printable(name)} is no event{suggest(name, EVENTS)} docs/logs.md lists all.",
+                f"{printable(name)} is no event{nearest} docs/logs.md lists all.",
                 param_hint="--event",
             )
     return events

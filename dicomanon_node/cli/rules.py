@@ -110,7 +110,7 @@ def new(
         click.secho(f"{config_dir} cannot be written: {error.strerror}", fg="red", err=True)
         sys.exit(EXIT_NOT_ALL)
     click.echo(f"\nWritten. Look what it does: dicomanon-node try --study {_quoted(study)} FILE")
-    click.echo("A running node takes it up when it is started again.")
+    click.echo("A running node takes it up with: dicomanon-node reload")
 
 
 def _entry(profile: str, options: str, destinations: str | None) -> dict[str, Any]:
