@@ -12,7 +12,6 @@ import click
 
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
-    UNUSABLE,
     config_options,
     counted,
     load_config,
@@ -59,7 +58,7 @@ class _Result:
 )
 @click.option("--tap", is_flag=True, help="Print TAP version 14 instead of text.")
 @config_options
-@reports_config_errors(UNUSABLE)
+@reports_config_errors("The tests cannot be run:")
 def test_rules(
     directory: Path | None,
     junit: Path | None,

@@ -148,3 +148,9 @@ def test_a_spool_that_cannot_be_read_is_told_without_a_traceback(site: Path) -> 
     assert done.returncode == 1
     assert "The spool cannot be used: Not a directory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_destination_that_is_not_there_is_told_with_the_nearest(site: Path) -> None:
+    done = invoke("queue", "list", "--destination", "reserch-pacs", cwd=site)
+    assert done.returncode == 2
+    assert 'did you mean "research-pacs"? Allowed: archive, research-pacs' in done.stderr
