@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import click
 
-from dicomanon_node.cli.check import uncovered_names
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
     config_options,
@@ -26,6 +25,7 @@ from dicomanon_node.config.loading import STATIONS_FILE, STUDIES_FILE
 from dicomanon_node.config.problems import escape
 from dicomanon_node.config.replacing import replace_text
 from dicomanon_node.errors import ConfigError, Problem
+from dicomanon_node.node.notices import uncovered_names
 
 _STUDY_LINES: Final = 4  # how far `describe` indents what it says of a study
 _MOST_FOLLOWING: Final = 2

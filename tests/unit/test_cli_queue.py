@@ -121,7 +121,7 @@ def test_what_to_change_has_to_be_said(site: Path, command: str, which: list[str
 def test_an_unknown_destination_is_told_the_known_ones(site: Path) -> None:
     done = invoke("queue", "list", "--destination", "nowhere", cwd=site)
     assert done.returncode == 2
-    assert "configured: archive, research-pacs" in done.stderr
+    assert "allowed: archive, research-pacs" in done.stderr
 
 
 def test_a_node_that_never_ran_has_nothing_waiting(tmp_path: Path) -> None:
