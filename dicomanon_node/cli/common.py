@@ -5,12 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dicomanon_node.config import Config, load
 from dicomanon_node.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from dicomanon_node.config import Config
 
 _Command = Callable[..., Any]
 
@@ -40,7 +42,7 @@ def config_options(command: _Command) -> _Command:
     )(command)
 
 
-def load_config(config_dir: Path, overrides: tuple[str, ...]) -> Config:
+def load_config(config_dir: Path, overrides: tuple[str, ...]) -> "Config":
     """Load the configuration.
 
     Raises:
@@ -52,7 +54,15 @@ def load_config(config_dir: Path, overrides: tuple[str, ...]) -> Config:
             " directory with --config DIR"
         )
         raise ConfigError(Problem(str(config_dir), "", why))
+    # Brings in the tables of the standard, which what reads no configuration need not wait for.
+    from dicomanon_node.config import load  # noqa: PLC0415  (slow)
+
     return load(config_dir, os.environ, overrides)
+
+
+def has_colour() -> bool:
+    """Whether standard output takes colours: a terminal, and NO_COLOR is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,7 @@ from dicomanon_node.cli.common import (
     printable,
     reports_config_errors,
 )
-from dicomanon_node.cli.explain import require_study
+from dicomanon_node.cli.way import require_study
 from dicomanon_node.deid.table import TABLE_EDITION
 from dicomanon_node.review import coverage as review
 from dicomanon_node.review.coverage import RowCoverage, State, StudyCoverage

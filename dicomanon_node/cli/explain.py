@@ -11,7 +11,6 @@ from pydicom.uid import UID
 
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
-    EXIT_USAGE,
     UNUSABLE,
     config_options,
     counted,
@@ -20,22 +19,18 @@ from dicomanon_node.cli.common import (
     reports_config_errors,
 )
 from dicomanon_node.cli.files import Found, UnusableError
+from dicomanon_node.cli.way import how_routed, node_key, way_of
 from dicomanon_node.config import Config
-from dicomanon_node.config.loading import STATIONS_FILE, STUDIES_FILE
-from dicomanon_node.config.problems import alternatives
-from dicomanon_node.config.secrets import read_key
+from dicomanon_node.config.loading import STUDIES_FILE
 from dicomanon_node.config.tags import keyword_of
 from dicomanon_node.deid.dictionary import format_tag
-from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.deid.trace import Outcome
-from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.network.part10 import DicomFile
-from dicomanon_node.node import build, process
+from dicomanon_node.node import process
 from dicomanon_node.ops.silence import keep_quiet
 from dicomanon_node.review import explain as review
 from dicomanon_node.review.explain import Entry, Value
-from dicomanon_node.review.passage import Passage, Way, taken
-from dicomanon_node.routing import FixedRoute, Router
+from dicomanon_node.review.passage import Passage, taken
 
 _COLOURS: Final = {
     Outcome.REMOVED: "red",
@@ -82,7 +77,7 @@ def explain(
     config = load_config(config_dir, overrides)
     process.forbid_core_dumps()
     keep_quiet()
-    way = _way(config, study)
+    way = way_of(config, node_key(config, "explain"), study)
     try:
         found = Found(file).open()
         passage = taken(found, way)
@@ -110,37 +105,6 @@ def explain(
     sys.exit(EXIT_NOT_ALL if passage.refusal else 0)
 
 
-def _way(config: Config, study: str | None) -> Way:
-    if study is not None:
-        require_study(config, study)
-    key_file = config.node.secrets.key_file
-    if not key_file.exists():
-        why = (
-            "there is no key yet, and explain writes nothing: `dicomanon-node serve` or"
-            " `dicomanon-node deidentify` makes one when it is first run"
-        )
-        raise ConfigError(Problem(str(key_file), "", why))
-    plans = build.plans(config, Key(read_key(key_file)))
-    settings = build.receive_settings(config, is_batch=True)
-    title = config.node.listener.ae_title
-    router = build.router(config, plans)
-    if study is not None:
-        fixed = {title: FixedRoute(study=study)}
-        router = Router(config.rules.stations, plans, config.rules.default_study, fixed=fixed)
-    return Way(router, settings, title, config.node.listener.extra_sop_classes)
-
-
-def require_study(config: Config, study: str) -> None:
-    """End the command if there is no such study."""
-    studies = config.rules.studies
-    if study not in studies:
-        click.echo(
-            f"There is no study of this name in {STUDIES_FILE}{alternatives(study, studies)}",
-            err=True,
-        )
-        sys.exit(EXIT_USAGE)
-
-
 def _fail(file: Path, why: str) -> None:
     click.echo(f"{printable(str(file))}: {why}", err=True)
     sys.exit(EXIT_NOT_ALL)
@@ -155,30 +119,11 @@ def _head(
     if passage.route is None:
         return
     rules = passage.route.plan.rules
-    yield f"  study   {printable(rules.name)}, {_how(config, config_dir, passage, study)}"
+    yield f"  study   {printable(rules.name)}, {how_routed(config, config_dir, passage, study)}"
     floor = "no profile: what is not listed is kept"
     if rules.profile is not None:
         floor = f"Basic Profile, {', '.join(sorted(rules.options)) or 'no options'}"
     yield f"  rules   {floor}; {config_dir / STUDIES_FILE} (rules {config.rules.digest})"
-
-
-def _how(config: Config, config_dir: Path, passage: Passage, study: str | None) -> str:
-    if study is not None:
-        return "as --study says"
-    title = config.node.listener.ae_title
-    fixed = next((rule for rule in config.node.ae_titles if rule.ae_title == title), None)
-    if fixed is not None and fixed.study:
-        return f"as node.toml fixes it for AE title {title}"
-    rule = review.station_of(passage, config.rules.stations)
-    if fixed is not None and fixed.station:
-        rule = config.rules.stations[fixed.station]
-    if rule is None:
-        return ""
-    named = f"{keyword_of(rule.tag_for_study)} {format_tag(rule.tag_for_study)}"
-    how = f"by {named}, station rule {printable(rule.name)} of {config_dir / STATIONS_FILE}"
-    if passage.route is not None and passage.route.is_by_default:
-        how += "; a value that routes is missing"
-    return how
 
 
 def _table(found: list[Entry], *, shows_all: bool) -> Iterator[str]:

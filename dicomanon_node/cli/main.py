@@ -1,6 +1,7 @@
 """The group of commands and what they share."""
 
 import gc
+import os
 from importlib import import_module
 from typing import Final
 
@@ -15,16 +16,26 @@ _MODULES: Final = {
     "check": "check",
     "status": "status",
     "reload": "reload",
+    "doctor": "doctor",
+    "init": "init",
     "send": "send",
     "echo": "send",
     "deidentify": "deidentify",
+    "try": "trial",
     "explain": "explain",
     "diff": "diff",
     "verify": "verify",
     "coverage": "coverage",
+    "rules": "rules",
+    "test-rules": "rule_tests",
     "queue": "queue",
+    "logs": "logs",
     "schema": "check",
+    "completion": "completion",
 }
+
+_ATTRIBUTES: Final = {"try": "try_", "test-rules": "test_rules"}
+"""Where a command's name cannot be its function's."""
 
 
 class _Commands(click.Group):
@@ -43,15 +54,18 @@ class _Commands(click.Group):
         finally:
             if was_enabled:
                 gc.enable()
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, _ATTRIBUTES.get(cmd_name, cmd_name))
         return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dicomanon_node.__version__, prog_name="dicomanon-node")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Receive DICOM objects, de-identify them on receipt, write and forward them.
 
     Start with `dicomanon-node serve`, then `dicomanon-node send FILE...` from another
     terminal.
     """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        ctx.color = False

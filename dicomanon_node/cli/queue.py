@@ -19,6 +19,7 @@ from dicomanon_node.cli.common import (
     reports_config_errors,
 )
 from dicomanon_node.config import Config
+from dicomanon_node.config.problems import alternatives
 from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
 
 
@@ -131,8 +132,8 @@ def _queues(config: Config, destination: str | None) -> list[QueueDirectory]:
     names = [found.name for found in config.node.destinations]
     if destination is not None:
         if destination not in names:
-            listed = f"configured: {', '.join(names)}" if names else "none is configured"
-            click.echo(f"There is no destination of this name; {listed}", err=True)
+            known = alternatives(destination, names)
+            click.echo(f"There is no destination of this name{known}", err=True)
             sys.exit(EXIT_USAGE)
         names = [destination]
     return [QueueDirectory(config.node.storage.spool, name) for name in names]

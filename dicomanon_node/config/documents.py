@@ -27,13 +27,18 @@ class _Object(dict[str, object]):
         self.repeated = [key for key, count in counts.items() if count > 1]
 
 
-def read_toml(path: Path) -> dict[str, object]:
+def read_toml(path: Path, text: str | None = None) -> dict[str, object]:
     """Parse a TOML file.
+
+    Args:
+        path: The file.
+        text: What it is to hold, if that is to be looked at before it is written.
 
     Raises:
         ConfigError: It cannot be read or is not TOML; with line and column.
     """
-    text = _read(path)
+    if text is None:
+        text = _read(path)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -49,13 +54,19 @@ def read_toml(path: Path) -> dict[str, object]:
         raise _broken(path, "not valid TOML: nested too deep or a number too long") from None
 
 
-def read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path, text: str | None = None) -> dict[str, object]:
     """Parse a JSON file that holds one object.
+
+    Args:
+        path: The file.
+        text: What it is to hold, if that is to be looked at before it is written.
 
     Raises:
         ConfigError: It cannot be read, is not JSON, or an object has a key twice.
     """
-    text = _read(path)
+    if text is None:
+        text = _read(path)
+    text = text.removeprefix("\ufeff")  # some editors begin a file with a byte order mark
     try:
         content = json.loads(text, object_pairs_hook=_Object, parse_constant=_no_constant)
         repeated = list(_repeated(content, ()))

@@ -9,6 +9,7 @@ reads settings. The key file is not opened here: see `secrets`.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,6 +27,8 @@ from dicomanon_node.errors import ConfigError, Problem
 NODE_FILE = "node.toml"
 STATIONS_FILE = "stations.json"
 STUDIES_FILE = "studies.json"
+SCHEMA_KEY = "$schema"
+"""Where editors look for the JSON Schema of a JSON file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def load(
     overrides: Sequence[str] = (),
     *,
     edition: str = TABLE_EDITION,
+    instead: Mapping[str, str] | None = None,
 ) -> Config:
     """Read and check the configuration.
 
@@ -58,15 +62,26 @@ def load(
         overrides: `name.name=value` texts, the strongest source.
         edition: What else decides how objects come out, such as the table's edition; goes
             into the digest of the rules.
+        instead: Texts to take in place of those of the files, by the file's name, so that
+            they can be checked before they are written.
 
     Raises:
         ConfigError: With every problem that was found.
     """
     files = (str(config_dir / STATIONS_FILE), str(config_dir / STUDIES_FILE))
     problems: list[Problem] = []
-    content = _read(read_toml, config_dir / NODE_FILE, problems)
-    stations = _read(read_json, config_dir / STATIONS_FILE, problems)
-    studies = _read(read_json, config_dir / STUDIES_FILE, problems)
+    content, stations, studies = (
+        _read(partial(reader, text=(instead or {}).get(name)), config_dir / name, problems)
+        for reader, name in (
+            (read_toml, NODE_FILE),
+            (read_json, STATIONS_FILE),
+            (read_json, STUDIES_FILE),
+        )
+    )
+
+    for rule_file in (stations, studies):
+        if rule_file is not None and isinstance(rule_file.get(SCHEMA_KEY), str):
+            del rule_file[SCHEMA_KEY]  # for editors; says nothing
 
     settings = Settings(content or {}, str(config_dir / NODE_FILE))
     settings.apply_environment(environ)

@@ -16,10 +16,18 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from dicomanon_node.config.loading import SCHEMA_KEY
 from dicomanon_node.config.model import NodeConfig, Section
+from dicomanon_node.config.options import CODES
 from dicomanon_node.config.rulemodel import Entry, StationsFile, StudiesFile
+from dicomanon_node.deid.plan import AVAILABLE_OPTIONS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_SCHEMA_PROPERTY = {"type": "string", "description": "This schema, for editors; says nothing."}
+_OPTIONS = [
+    *sorted(AVAILABLE_OPTIONS),
+    *(code for code, option in CODES.items() if option in AVAILABLE_OPTIONS),
+]
 _MODELS: dict[str, type[BaseModel]] = {
     "node.toml": NodeConfig,
     "stations.json": StationsFile,
@@ -36,6 +44,11 @@ def schemas() -> dict[str, dict[str, Any]]:
         for described in (*Section.__subclasses__(), *Entry.__subclasses__()):
             if described.__name__ in definitions:
                 _describe(described, definitions[described.__name__]["properties"])
+        if file == "studies.json":
+            options = definitions["StudyEntry"]["properties"]["Options"]
+            options["items"] = {"type": "string", "enum": _OPTIONS}
+        if file.endswith(".json"):
+            schema["properties"] = {SCHEMA_KEY: _SCHEMA_PROPERTY}
         made[file] = schema
     return made
 

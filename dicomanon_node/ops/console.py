@@ -2,14 +2,17 @@
 
 Events that come by the hundred share one grid (study, who, what, size, time); all
 others are `key=value`. UIDs are shortened, and some keys are left to the JSON
-format, which is the one to keep.
+format, which is the one to keep. On a narrow terminal the grid is narrower, and of what
+follows the third column only that is shown for which there is room. Lines of
+`key=value` are never cut: what they say is said nowhere else.
 """
 
+import os
 import string
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any, Final
 
 from dicomanon_node.ops.judges import Value, escape
 
@@ -120,45 +123,116 @@ class _Blanks(dict[str, str]):
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Widths of the grid, in characters."""
+
+    name: int
+    study: int
+    who: int
+    what: int
+
+
+_WIDE: Final = _Columns(name=19, study=13, who=16, what=24)
+_MEDIUM: Final = _Columns(name=18, study=13, who=12, what=20)
+_NARROW: Final = _Columns(name=18, study=10, who=12, what=16)
+_WIDE_FROM: Final = 120
+_MEDIUM_FROM: Final = 96
+_TIME: Final = 8  # HH:MM:SS
+
+
+def width_of(stream: IO[str]) -> int | None:
+    """Columns of the terminal a stream leads to; None if it leads to none, or to no end."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
 class Console:
     """structlog processor: judged event in, readable line out.
 
     Args:
         has_colour: Whether to use ANSI colours.
         clock: Seconds since the epoch.
+        width: Columns of the terminal at this moment; None is no bound.
     """
 
-    def __init__(self, *, has_colour: bool, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        has_colour: bool,
+        clock: Callable[[], float] = time.time,
+        width: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._has_colour = has_colour
         self._clock = clock
+        self._width = width
 
     def __call__(self, _logger: object, _method: str, event_dict: MutableMapping[str, Any]) -> str:
         """Render one line, local time."""
         level = event_dict.pop("level")
         name = event_dict.pop("event")
+        return self.render(self._clock(), level, name, event_dict)
+
+    def render(self, moment: float, level: str, name: str, values: Mapping[str, Value]) -> str:
+        """One line, with its end.
+
+        Args:
+            moment: When it happened, seconds since the epoch; shown as local time.
+            level: Its level.
+            name: Its event.
+            values: Its keys.
+        """
+        width = self._width()
+        columns = _columns(width)
         row = _ROWS.get(name)
         is_study = name.startswith("study.")
-        body = _grid(row, event_dict) if row else _pairs(event_dict)
-        moment = time.strftime("%H:%M:%S", time.localtime(self._clock()))
-        mark = "=" if is_study else _MARKS[level]
-        line = f"{mark} {name:<19} {body}"
+        mark = "=" if is_study else _MARKS.get(level, " ")
+        head = f"{mark} {name:<{columns.name}} "
+        room = None if width is None else width - _TIME - 1 - len(head)
+        line = head + (_grid(row, values, columns, room) if row else _pairs(values))
         if not line.isprintable():  # judges see to it; a terminal is worth a second look
             line = escape(line)
         line = line.rstrip()
+        shown = time.strftime("%H:%M:%S", time.localtime(moment))
         if not self._has_colour:
-            return f"{moment} {line}\n"
+            return f"{shown} {line}\n"
         colour = _BOLD_GREEN if is_study else _COLOURS.get(level, "")
-        return f"{_DIM}{moment}{_RESET} {colour}{line}{_RESET if colour else ''}\n"
+        return f"{_DIM}{shown}{_RESET} {colour}{line}{_RESET if colour else ''}\n"
 
 
-def _grid(row: _Row, values: Mapping[str, Value]) -> str:
+def _columns(width: int | None) -> _Columns:
+    if width is None or width >= _WIDE_FROM:
+        return _WIDE
+    return _MEDIUM if width >= _MEDIUM_FROM else _NARROW
+
+
+def _grid(row: _Row, values: Mapping[str, Value], columns: _Columns, room: int | None) -> str:
     shown = _Blanks((key, _shown(key, value)) for key, value in values.items())
     what = " ".join(string.Formatter().vformat(row.what, (), shown).split())
-    line = (
-        f"{shown['study'] or row.study:<13} {shown[row.who]:<16} {what:<24} "
-        f"{shown['bytes']:>7} {shown[row.duration]:>8}"
-    )
-    return f"{line}  {_pairs({key: values[key] for key in row.rest if values.get(key)})}"
+    study, who = shown["study"] or row.study, shown[row.who]
+    if room is not None:
+        study, who = _cut(study, columns.study), _cut(who, columns.who)
+    line = f"{study:<{columns.study}} {who:<{columns.who}} {what:<{columns.what}}"
+    for more in _after(row, values, shown):
+        # What does not fit is left out, so that each event has one line of the terminal.
+        if room is None or len(line) + len(more.rstrip()) <= room:
+            line += more
+    return line
+
+
+def _after(row: _Row, values: Mapping[str, Value], shown: Mapping[str, str]) -> Iterator[str]:
+    # Size and time keep their columns where they are blank.
+    yield f" {shown['bytes']:>7}"
+    yield f" {shown[row.duration]:>8} "
+    for key in row.rest:
+        if values.get(key):
+            yield f" {_pairs({key: values[key]})}"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 2]}.."
 
 
 def _pairs(values: Mapping[str, Value]) -> str:

@@ -12,7 +12,9 @@ There is no way to log free text or a traceback here. Messages of other librarie
 and uncaught exceptions arrive through `library_logs` and `uncaught`.
 """
 
+import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import IO, Literal
 
 import structlog
@@ -20,7 +22,7 @@ from structlog.typing import Processor
 
 from dicomanon_node.ops import judges
 from dicomanon_node.ops.allow_list import BOUND, NOTHING, AllowList
-from dicomanon_node.ops.console import Console
+from dicomanon_node.ops.console import Console, width_of
 from dicomanon_node.ops.events import KEY_NAMES, Level
 from dicomanon_node.ops.json_lines import JsonLines
 from dicomanon_node.ops.writer import LineWriter, Losses
@@ -93,7 +95,7 @@ def configure(
         level: Lowest level written: "debug", "info", "warning" or "error".
         stream: Where lines go; None writes nothing.
         strict: Whether undeclared events and keys raise; otherwise they are counted.
-        colour: Whether the console has colours; None: on a terminal.
+        colour: Whether the console has colours; None: on a terminal, unless NO_COLOR is set.
         studies: The configured studies; any other study is logged as "unlisted".
         destinations: The configured destinations, likewise.
     """
@@ -101,7 +103,12 @@ def configure(
     judges.destination_names.allow(destinations)
     is_terminal = stream is not None and stream.isatty()
     is_console = format == "console" or (format == "auto" and is_terminal)
-    console = Console(has_colour=is_terminal if colour is None else colour)
+    if colour is None:
+        colour = is_terminal and not os.environ.get("NO_COLOR")  # https://no-color.org
+    console = Console(
+        has_colour=colour,
+        width=partial(width_of, stream) if stream is not None and is_terminal else lambda: None,
+    )
     writer = LineWriter(stream, Losses(is_strict=strict))
     allow_list = AllowList(Level[level.upper()])
     processors: list[Processor] = [allow_list, console] if is_console else [JsonLines(allow_list)]

@@ -6,10 +6,11 @@ The way is that of `dataset_stream`, so what is refused there is refused here, f
 reason. Nothing is written: what comes out of the engine is let go.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomanon_node.dataset_stream import Announced, DatasetStream
+from dicomanon_node.dataset_stream import Announced, DatasetStream, Write
 from dicomanon_node.deid.elements import Elements
 from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import Reason, Refused, Status
@@ -79,6 +80,8 @@ class Passage:
         refusal: Why it is refused; None if it is accepted.
         elements: The original's top-level elements; None if it was refused before.
         has_pixel_data: Whether pixel data was passed on as it is.
+        names: What files of the object are named by, of the de-identified object; empty if
+            it was refused before.
     """
 
     trace: Trace = field(default_factory=Trace)
@@ -86,6 +89,7 @@ class Passage:
     refusal: Refusal | None = None
     elements: Elements | None = None
     has_pixel_data: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def character_set(self) -> bytes:
@@ -93,8 +97,13 @@ class Passage:
         return (self.elements.value(_SPECIFIC_CHARACTER_SET) if self.elements else None) or b""
 
 
-def taken(file: DicomFile, way: Way) -> Passage:
+def taken(file: DicomFile, way: Way, write: Write | None = None) -> Passage:
     """Take a file the way of an instance and see what happens.
+
+    Args:
+        file: The file.
+        way: Its way.
+        write: Takes the de-identified bytes, for who wants to look into them.
 
     Raises:
         OSError: The file cannot be read.
@@ -106,7 +115,7 @@ def taken(file: DicomFile, way: Way) -> Passage:
         passage.refusal = NO_TRANSFER_SYNTAX
     else:
         try:
-            _take(file, way, passage)
+            _take(file, way, passage, write)
         except Refused as refused:
             passage.refusal = Refusal.of(refused)
         except OSError:
@@ -116,7 +125,7 @@ def taken(file: DicomFile, way: Way) -> Passage:
     return passage
 
 
-def _take(file: DicomFile, way: Way, passage: Passage) -> None:
+def _take(file: DicomFile, way: Way, passage: Passage, write: Write | None) -> None:
     settings = way.settings
     if file.dataset_bytes > settings.limits.object_bytes:
         raise Refused(Reason.OBJECT_TOO_LARGE)
@@ -126,7 +135,7 @@ def _take(file: DicomFile, way: Way, passage: Passage) -> None:
         ),
         way.router,
         settings,
-        lambda _: None,
+        write or (lambda _: None),
         trace=passage.trace,
     )
     try:
@@ -138,3 +147,5 @@ def _take(file: DicomFile, way: Way, passage: Passage) -> None:
     finally:
         passage.elements, passage.route = stream.elements, stream.route
         passage.has_pixel_data = stream.has_pixel_data
+        if stream.result is not None:
+            passage.names = stream.result.names

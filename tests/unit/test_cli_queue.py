@@ -121,7 +121,7 @@ def test_what_to_change_has_to_be_said(site: Path, command: str, which: list[str
 def test_an_unknown_destination_is_told_the_known_ones(site: Path) -> None:
     done = invoke("queue", "list", "--destination", "nowhere", cwd=site)
     assert done.returncode == 2
-    assert "configured: archive, research-pacs" in done.stderr
+    assert "allowed: archive, research-pacs" in done.stderr
 
 
 def test_a_node_that_never_ran_has_nothing_waiting(tmp_path: Path) -> None:
@@ -148,3 +148,9 @@ def test_a_spool_that_cannot_be_read_is_told_without_a_traceback(site: Path) -> 
     assert done.returncode == 1
     assert "The spool cannot be used: Not a directory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_destination_that_is_not_there_is_told_with_the_nearest(site: Path) -> None:
+    done = invoke("queue", "list", "--destination", "reserch-pacs", cwd=site)
+    assert done.returncode == 2
+    assert 'did you mean "research-pacs"? Allowed: archive, research-pacs' in done.stderr

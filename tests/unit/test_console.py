@@ -130,3 +130,63 @@ def test_an_event_without_keys_makes_a_line() -> None:
         logs.get().event(name)
     written = [line.split()[-1] for line in stream.lines]
     assert len(written) == sum(event.level.word != "debug" for event in EVENTS.values())
+
+
+def _rendered(width: int | None) -> list[str]:
+    console = Console(has_colour=False, clock=lambda: 0.0, width=lambda: width)
+    events: list[dict[str, object]] = [
+        {
+            "event": "instance.stored",
+            "study": "Supplement142",
+            "calling_aet": "A" * 16,
+            "sop_class": "MultiFrameTrueColorSecondaryCaptureImageStorage",
+            "bytes": 31_200_000,
+            "ms": 2.5,
+            "sop_instance_uid": NEW_UID,
+            "duplicate": True,
+        },
+        {
+            "event": "instance.refused",
+            "calling_aet": "MRC25641",
+            "status": "0110H",
+            "reason": "private-unreadable",
+            "tag": "(0008,103E)",
+            "bytes": 4021,
+            "ms": 0.84,
+        },
+        {
+            "event": "delivery.sent",
+            "destination": "research-pacs",
+            "sop_class": "MRImageStorage",
+            "bytes": 1,
+        },
+        {"event": "study.quiet", "study": "ABCD", "instances": 200, "series": 4, "seconds": 3.0},
+    ]
+    return [console(None, "write", {"level": "info"} | event).rstrip("\n") for event in events]
+
+
+@pytest.mark.parametrize("width", [80, 100, 119])
+def test_lines_by_the_hundred_fit_a_narrower_terminal(width: int) -> None:
+    _, *lines = _rendered(width)  # the longest SOP class of all takes what it takes
+    assert max(map(len, lines)) <= width
+
+
+def test_the_essential_is_there_at_80_columns() -> None:
+    stored, refused, sent, quiet = _rendered(80)
+    assert " Suppleme.. AAAAAAAAAA.. MultiFrame" in stored
+    assert " MRC25641     0110H private-unreadable" in refused
+    assert " research-p.. MR " in sent
+    assert " ABCD " in quiet
+    assert " 200 instances, 4 series" in quiet
+
+
+def test_nothing_is_left_out_where_there_is_room_or_no_terminal() -> None:
+    assert _rendered(None) == _rendered(400)
+    assert "2.25.1364..1909 duplicate" in _rendered(None)[0]
+
+
+def test_what_is_said_nowhere_else_is_not_cut() -> None:
+    values = {"file": "node.toml", "path": "peers", "message": "m" * 200}
+    console = Console(has_colour=False, clock=lambda: 0.0, width=lambda: 80)
+    event = {"level": "warning", "event": "node.config_warning"} | values
+    assert "m" * 200 in console(None, "write", event)
