@@ -23,6 +23,7 @@ _MODULES: Final = {
     "verify": "verify",
     "coverage": "coverage",
     "queue": "queue",
+    "hold": "hold",
     "schema": "check",
 }
 
