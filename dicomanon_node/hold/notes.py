@@ -2,7 +2,8 @@
 
 A command has no log of its own that anybody keeps. It leaves a note in notes/, durable
 before it does what the note says; the keeper of the node (`node.keeping`) writes the
-event and removes the note. A note has declared events and keys only, and the log judges their values.
+event and removes the note. A note has declared events and keys only, and the log judges
+their values.
 """
 
 import json

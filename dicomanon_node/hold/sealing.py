@@ -139,7 +139,9 @@ class Sealer:
         write: Takes what is to be written, in order: never plain text but the label.
     """
 
-    def __init__(self, key: HoldKey, salt: bytes, label: bytes, write: Callable[[bytes], None]):
+    def __init__(
+        self, key: HoldKey, salt: bytes, label: bytes, write: Callable[[bytes], None]
+    ) -> None:
         head = head_of(label)
         self._cipher, self._prefix = key.cipher(salt, head)
         self._write = write
