@@ -127,7 +127,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             {"default": StationRule("default", 0x00081030)}, {"study": plan_of()}, "study"
         )
         hold = Hold(area, reasons, accepts)
-        receiver = Receiver(router, spool, settings, logs.get(), Facts(), hold)
+        receiver = Receiver(router, spool, settings, logs.get(), Facts(), hold=hold)
         return Node(tmp_path, receiver, area, log)
 
     yield made
