@@ -21,7 +21,8 @@ from dicomanon_node.cli.common import (
     reports_config_errors,
 )
 from dicomanon_node.config import Config
-from dicomanon_node.hold.area import Area, Entry
+from dicomanon_node.hold.area import Area
+from dicomanon_node.hold.entry import Entry
 from dicomanon_node.node import releasing
 from dicomanon_node.node.releasing import Releaser, Result
 from dicomanon_node.ops import judges

@@ -10,11 +10,13 @@ decide which objects are held (`holding`), or let any go on (`node.release`).
 
     sealing  the encrypted form: keys, writer, reader
     label    what may be read without the key
-    area     the directories: durable entries, their locks, their end
+    area     the directories: the way in
+    entry    one held object, its lock and its end
     notes    facts that commands leave for the node's log
 """
 
-from dicomanon_node.hold.area import Area, Entry, HoldError, Inflow
+from dicomanon_node.hold.area import Area, HoldError, Inflow
+from dicomanon_node.hold.entry import Entry
 from dicomanon_node.hold.label import Contents, Label
 from dicomanon_node.hold.sealing import HoldKey, KeyRing, SealError
 

@@ -1,44 +1,37 @@
 """The hold's directories: an entry is durable before anybody is told that it is there.
 
 `Area.begin` gives an `Inflow`, which seals one object into incoming/ and, at its
-commit, names it in entries/. `Area.entries` lists what is held; an `Entry` is locked
-for as long as somebody reads or ends it. What this module does not do: log, or know why.
+commit, names it in entries/. `Area.entries` lists what is held (`entry`). What this
+module does not do: log, or know why.
 """
 
 import errno
 import fcntl
 import itertools
-import json
 import os
 import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from dicomanon_node.errors import NodeError, Reason, Refused
-from dicomanon_node.hold.label import CONTENTS_BYTES, Contents, Label
+from dicomanon_node.errors import NodeError, Reason
+from dicomanon_node.hold.entry import SUFFIX, Entry
+from dicomanon_node.hold.label import Contents, Label
 from dicomanon_node.hold.sealing import (
     SALT_BYTES,
     Chunk,
     KeyRing,
     Sealer,
     SealError,
-    head_of,
-    plain_bytes,
-    read_label,
-    unseal,
 )
 from dicomanon_node.spool import preparation
 from dicomanon_node.spool.medium import Medium
 
 _MODE: Final = 0o700
-_SUFFIX: Final = ".hold"
-_VERDICT: Final = ".verdict"
 _NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _STEP_BYTES: Final = 1 << 20
 _COUNT_AGAIN_S: Final = 1.0
@@ -199,7 +192,7 @@ class Area:
         with self._counting:
             self._used_bytes += size
 
-    def entries(self) -> list["Entry"]:
+    def entries(self) -> list[Entry]:
         """What is held, oldest first. What is no hold file is left out; see `unreadable`.
 
         Raises:
@@ -251,7 +244,7 @@ class Area:
         return total
 
     def _files(self) -> Iterator[Path]:
-        return (path for path in self.held.iterdir() if path.name.endswith(_SUFFIX))
+        return (path for path in self.held.iterdir() if path.name.endswith(SUFFIX))
 
 
 class Inflow:
@@ -297,7 +290,7 @@ class Inflow:
         """Make it durable: data, then name. After this it is held, whatever happens."""
         if self._file < 0:
             raise HoldError("hold-unavailable")
-        target = self._area.held / f"{self.label.entry}{_SUFFIX}"
+        target = self._area.held / f"{self.label.entry}{SUFFIX}"
         try:
             self._sealer.finish()
             self._area.check_room(self._size_bytes)
@@ -337,133 +330,6 @@ class Inflow:
             view = view[count:]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A held object.
-
-    Attributes:
-        area: Where it lies.
-        label: What may be read of it.
-        size_bytes: Bytes of its data set.
-        verdict: Why it stays, where a release has tried it again; else that of the label.
-    """
-
-    area: Area
-    label: Label
-    size_bytes: int
-    verdict: str
-
-    @classmethod
-    def examine(cls, area: Area, path: Path) -> "Entry":
-        """Read a label.
-
-        Raises:
-            SealError: It is no hold file.
-            FileNotFoundError: Somebody has ended it just now.
-        """
-        try:
-            with path.open("rb") as file:
-                encoded = read_label(file.read)
-                size = os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
-            raise
-        except OSError:
-            raise SealError("not-a-hold-file") from None
-        label = Label.decode(encoded)
-        if path.name != f"{label.entry}{_SUFFIX}":
-            raise SealError("not-a-hold-file")
-        size = plain_bytes(size - len(head_of(encoded))) - CONTENTS_BYTES
-        return cls(area, label, max(size, 0), _verdict(area, label))
-
-    @property
-    def path(self) -> Path:
-        """Its file."""
-        return self.area.held / f"{self.label.entry}{_SUFFIX}"
-
-    @contextmanager
-    def locked(self) -> Iterator["Held"]:
-        """Have it to oneself, to read it or to end it.
-
-        Raises:
-            FileNotFoundError: It is not there any more.
-            BlockingIOError: Somebody else is at it.
-            SealError: It cannot be opened.
-        """
-        with self.path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.fstat(file.fileno()).st_nlink:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            yield Held(self, file)
-
-
-class Held:
-    """An entry that is locked. Not thread-safe."""
-
-    def __init__(self, entry: Entry, file: IO[bytes]) -> None:
-        self.entry = entry
-        self._file = file
-
-    def open(self) -> tuple[Contents, Iterator[bytes]]:
-        """What came with the data set, and the data set (PHI).
-
-        The data set is complete only if the iterator ends without an exception.
-
-        Raises:
-            SealError: The key is not there, or the file was changed. The iterator likewise.
-        """
-        self._file.seek(0)
-        encoded = read_label(self._file.read)
-        label = Label.decode(encoded)
-        key = self.entry.area.keys.find(label.key_id)
-        plain = unseal(key, label.salt, encoded, self._file.read)
-        first = next(plain)
-        contents = Contents.decode(first[:CONTENTS_BYTES])
-        return contents, itertools.chain((first[CONTENTS_BYTES:],), plain)
-
-    def still_refused(self, reason: Reason) -> None:
-        """Note why it stays.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        area = self.entry.area
-        path = _verdict_path(area, self.entry.label)
-        part = path.with_suffix(".part")
-        words = {"reason": reason.code, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-        with suppress(FileNotFoundError):
-            part.unlink()
-        file = os.open(part, _NEW_FILE, preparation.SPOOL_FILE_MODE)
-        with os.fdopen(file, "w", encoding="ascii") as stream:
-            json.dump(words, stream)
-        part.rename(path)
-
-    def remove(self) -> None:
-        """End it.
-
-        Raises:
-            OSError: It is still there.
-        """
-        self.entry.path.unlink()
-        _verdict_path(self.entry.area, self.entry.label).unlink(missing_ok=True)
-        self.entry.area.sync_names(self.entry.area.held)
-
-
-def _verdict_path(area: Area, label: Label) -> Path:
-    return area.held / f"{label.entry}{_VERDICT}"
-
-
-_CODES: Final = frozenset(reason.code for reason in Reason)
-
-
-def _verdict(area: Area, label: Label) -> str:
-    try:
-        words = json.loads(_verdict_path(area, label).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return label.reason
-    found = words.get("reason") if isinstance(words, dict) else None
-    return found if found in _CODES else label.reason
-
-
 def _fault(error: Exception) -> HoldError:
     if isinstance(error, HoldError):
         return error
@@ -475,8 +341,3 @@ def _fault(error: Exception) -> HoldError:
 def held_reasons(codes: Sequence[str]) -> frozenset[Reason]:
     """The reasons of these codes."""
     return frozenset(reason for reason in Reason if reason.code in codes)
-
-
-def is_held(refusal: Refused, reasons: frozenset[Reason]) -> bool:
-    """Whether an object refused so is held."""
-    return refusal.reason in reasons and not refusal.reason.is_temporary

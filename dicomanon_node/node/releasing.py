@@ -20,7 +20,8 @@ from dicomanon_node.config.secrets import read_key
 from dicomanon_node.deid.labels import file_meta
 from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.errors import Reason, Refused
-from dicomanon_node.hold.area import Area, Entry, Held
+from dicomanon_node.hold.area import Area
+from dicomanon_node.hold.entry import Entry, Held
 from dicomanon_node.hold.label import Contents
 from dicomanon_node.hold.notes import Notes
 from dicomanon_node.hold.sealing import SealError

@@ -87,7 +87,7 @@ def identifiers(paths: Sequence[Path]) -> set[bytes]:
     for path in paths:
         dataset = read(path)
         for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
-                        "SOPInstanceUID", "AccessionNumber", "InstitutionName"):  # fmt: skip
+                        "SOPInstanceUID", "AccessionNumber"):  # fmt: skip
             value = str(dataset.get(keyword) or "").strip()
             if len(value) >= 6:
                 found.add(value.encode("utf-8", "replace"))

@@ -29,8 +29,9 @@ from support_logs import Captured
 
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.rules import StationRule
-from dicomanon_node.errors import Reason
-from dicomanon_node.hold.area import Area, Bounds, Entry, HoldError, held_reasons
+from dicomanon_node.errors import Reason, Status
+from dicomanon_node.hold.area import Area, Bounds, HoldError, held_reasons
+from dicomanon_node.hold.entry import Entry
 from dicomanon_node.hold.label import Contents
 from dicomanon_node.hold.notes import Notes
 from dicomanon_node.hold.sealing import HoldKey, KeyRing, SealError
@@ -255,7 +256,7 @@ def test_an_accepted_object_is_answered_success_only_once_it_is_held(make: Make)
     instance = node.begin()
     instance.write([memoryview(encode(burned_in()))])
     assert node.area.count() == 0
-    assert instance.finish() == Outcome(0)
+    assert instance.finish() == Outcome(Status.SUCCESS)
     assert node.area.count() == 1
     instance.answered()
     assert node.events("instance.refused")[0]["status"] == "0000H"
