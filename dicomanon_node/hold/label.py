@@ -25,7 +25,7 @@ class Label:
 
     Attributes:
         entry: Random id, 16 hexadecimal digits.
-        held: When it was held.
+        held: When it was held; entries are released in this order.
         reason: Reason code of the refusal.
         status: The status word of that reason.
         tag: Tag number it happened at, if known.
@@ -49,7 +49,7 @@ class Label:
         """As it is written."""
         fields = asdict(self) | {
             "version": _VERSION,
-            "held": self.held.astimezone(UTC).isoformat(timespec="seconds"),
+            "held": self.held.astimezone(UTC).isoformat(timespec="microseconds"),
             "salt": self.salt.hex(),
             "calling_aet": judges.AE_TITLE.accept(self.calling_aet),
         }
