@@ -131,6 +131,16 @@ class DatasetStream:
         self._pixel_header = b""
         self._pixels: PixelTail | None = None
         self._trailer: HeaderScanner | None = None
+        self._passed_from: int | None = None
+
+    @property
+    def passed_from(self) -> int | None:
+        """Where in the original begins what is passed on as it is, bytes.
+
+        From there to the trailer the output is the original, after the header's chunks.
+        None: nothing is, or not yet, or not as it came.
+        """
+        return None if self._converter is not None else self._passed_from
 
     @property
     def has_pixel_data(self) -> bool:
@@ -284,7 +294,7 @@ class DatasetStream:
                 continue
             if applied.sop_instance_uid != self._announced.sop_instance_uid:
                 return None  # the engine's way ends in a refusal
-            self._applied = applied
+            self._applied, self._passed_from = applied, applied.start
             self.route, self.result = entry.payload, applied.result
             self._pixels = PixelTail(template.pixel_length)
             self._pending.extend(applied.result.chunks)
@@ -303,6 +313,7 @@ class DatasetStream:
             self._pixel_header = bytes(collected[start:value])
         self._deidentify(header, scanner)
         self._pending.append(self._pixel_header)
+        self._passed_from = start
         self._pixels = PixelTail(length)
         return memoryview(rest)
 

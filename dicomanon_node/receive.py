@@ -4,7 +4,8 @@
 
 An instance is de-identified while it comes in. Only de-identified bytes ever reach
 the spool; the original header lives in memory until it has been rewritten. Whatever
-goes wrong, wherever, ends in a refusal, and nothing of the instance is kept.
+goes wrong, wherever, ends in a refusal, and nothing of the instance is kept: unless
+there is a hold (`holding`), and then it is kept encrypted.
 """
 
 import time
@@ -18,6 +19,9 @@ from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.rules import StudyRules
 from dicomanon_node.deid.templates import Templates
 from dicomanon_node.errors import Reason, Refused, Status
+from dicomanon_node.hold.area import HoldError
+from dicomanon_node.hold.label import Contents
+from dicomanon_node.holding import Hold, Keeping
 from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
 from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.ops.studies import InstanceFact
@@ -84,6 +88,7 @@ class Receiver:
         log: Where each instance's one line goes.
         facts: Where counts by study are kept.
         pressure: Which queues are full; None if nobody watches them.
+        hold: Where refused instances are held; None holds none.
     """
 
     def __init__(
@@ -94,7 +99,9 @@ class Receiver:
         log: TellEvent,
         facts: TellFact,
         pressure: Pressure | None = None,
+        hold: Hold | None = None,
     ) -> None:
+        self.hold = hold
         self.router = router
         self.spool = spool
         self.settings = settings
@@ -138,18 +145,26 @@ class ReceivedInstance:
         self._committed: Committed | None = None
         self._refusal: Refused | None = None
         self._answered_ms = 0.0
+        self._is_accepted = False  # refused, held, and answered 0000H
+        self._keeping = self._kept(receiver.hold) if receiver.hold is not None else None
 
     def write(self, fragments: Sequence[memoryview]) -> None:
         """Take the next fragments; what is wrong with them is told by `finish`."""
         for fragment in fragments:
             self._received_bytes += len(fragment)
+        keeping = self._keeping
+        if keeping is not None:
+            keeping.take(fragments)
         if self._refusal is not None:
             return
         try:
             self._check_size()
             self._stream.feed(fragments)
         except Exception as error:  # noqa: BLE001  (promise 3: whatever it is, it refuses)
-            self._refuse(error)
+            self._refuse(error, fragments)
+        else:
+            if keeping is not None:
+                keeping.went(fragments, self._file)
 
     def finish(self) -> Outcome:
         """Complete the instance; 0000H only if it is durable and queued."""
@@ -159,9 +174,9 @@ class ReceivedInstance:
                 self._committed = self._commit()
             except Exception as error:  # noqa: BLE001  (promise 3)
                 self._refuse(error)
-        self._answered_ms = self._elapsed_ms
         if self._refusal is not None:
-            return Outcome.refused(self._refusal.reason)
+            return self._refused_outcome(self._refusal)
+        self._answered_ms = self._elapsed_ms
         return _STORED
 
     def answered(self) -> None:
@@ -169,6 +184,8 @@ class ReceivedInstance:
         self._stream.release()
         if self._file is not None:
             self._file.discard()
+        if self._keeping is not None:
+            self._keeping.forget()
         if self._committed is None:
             self._tell_refused(self._refusal or Refused(Reason.INTERNAL))
         else:
@@ -180,6 +197,8 @@ class ReceivedInstance:
         self._stream.abandon()
         if self._file is not None:
             self._file.discard()
+        if self._keeping is not None:
+            self._keeping.forget()
         self._receiver.log.event(
             "instance.abandoned",
             association=self._association.association_id,
@@ -223,6 +242,28 @@ class ReceivedInstance:
             destinations=settings.forwarded_to(rules),
         )
 
+    def _kept(self, hold: Hold) -> Keeping:
+        request, association = self._request, self._association
+        contents = Contents(
+            request.sop_class_uid,
+            request.sop_instance_uid,
+            request.transfer_syntax_uid,
+            association.calling_aet,
+            association.called_aet,
+        )
+        return Keeping(hold, contents, self._stream, self._receiver.budget)
+
+    def _refused_outcome(self, refusal: Refused) -> Outcome:
+        """The refusal; or 0000H for what is held, where the site has said so."""
+        hold, keeping = self._receiver.hold, self._keeping
+        if keeping is not None:
+            keeping.commit()
+        self._answered_ms = self._elapsed_ms
+        if hold is not None and hold.accepts and keeping is not None and keeping.entry is not None:
+            self._is_accepted = True
+            return _STORED
+        return Outcome.refused(refusal.reason)
+
     # What is told of it.
 
     @property
@@ -234,7 +275,7 @@ class ReceivedInstance:
     def _elapsed_ms(self) -> float:
         return round((time.monotonic() - self._started) * 1000, 3)
 
-    def _refuse(self, error: Exception) -> None:
+    def _refuse(self, error: Exception, fragments: Sequence[memoryview] = ()) -> None:
         if isinstance(error, Refused):
             self._refusal = error
         else:
@@ -246,6 +287,9 @@ class ReceivedInstance:
                 association=self._association.association_id,
                 error=error,
             )
+        if self._keeping is not None:
+            calling_aet = self._association.calling_aet
+            self._keeping.refused(self._refusal, fragments, self._file, calling_aet)
         if self._file is not None:
             self._file.discard()
             self._file = None
@@ -291,12 +335,13 @@ class ReceivedInstance:
         self._receiver.spool_watch.refused(refusal)
         result = self._stream.result
         names = result.names if result else {}
+        self._tell_held(refusal)
         self._receiver.log.event(
             "instance.refused",
             association=self._association.association_id,
             calling_aet=self._association.calling_aet,
             study=self._study,
-            status=int(refusal.reason.status),
+            status=int(Status.SUCCESS if self._is_accepted else refusal.reason.status),
             reason=refusal.reason.code,
             tag=refusal.tag,
             rules=self._receiver.settings.rules_digest,
@@ -315,3 +360,21 @@ class ReceivedInstance:
                 is_stored=False,
             )
         )
+
+    def _tell_held(self, refusal: Refused) -> None:
+        keeping = self._keeping
+        if keeping is None or (keeping.entry is None and keeping.failure is None):
+            return
+        told: dict[str, object] = {
+            "association": self._association.association_id,
+            "calling_aet": self._association.calling_aet,
+            "study": self._study,
+            "reason": refusal.reason.code,
+        }
+        if keeping.entry is not None:
+            told |= {"entry": keeping.entry, "bytes": self._received_bytes, "tag": refusal.tag}
+            self._receiver.log.event("hold.held", **told)
+        else:
+            failure = keeping.failure
+            code = failure.code if isinstance(failure, HoldError) else "internal"
+            self._receiver.log.event("hold.failed", **told, fault=code, error=failure)

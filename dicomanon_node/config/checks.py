@@ -34,11 +34,28 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
     for public in (outgoing, *(_folders(node))):
         if public is not None and node.secrets.key_file.is_relative_to(public):
             yield ("secrets", "key_file"), "lies where objects are handed out: put it elsewhere"
+    yield from _hold_faults(node)
     if outgoing is None and not node.destinations:
         yield (
             ("storage", "outgoing"),
             "is empty and there are no destinations: objects would go nowhere",
         )
+
+
+def _hold_faults(node: NodeConfig) -> Iterable[Fault]:
+    hold, storage = node.hold, node.storage
+    files: list[tuple[Location, Path]] = [(("hold", "key_file"), hold.key_file)]
+    files += [
+        (("hold", "old_key_files", number), path) for number, path in enumerate(hold.old_key_files)
+    ]
+    for place, path in files:
+        if path == node.secrets.key_file:
+            yield place, "is that of secrets.key_file: the hold needs a key of its own"
+        for public in (storage.outgoing, *_folders(node)):
+            if public is not None and path.is_relative_to(public):
+                yield place, "lies where objects are handed out: put it elsewhere"
+        if path.is_relative_to(storage.spool):
+            yield place, "lies in the spool, beside what it encrypts: put it elsewhere"
 
 
 def rule_name_faults(

@@ -141,8 +141,13 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
         "outgoing": None if outgoing is None else _absolute(root / outgoing),
     }
     key_file = _absolute(root / node.secrets.key_file)
+    hold = {
+        "key_file": _absolute(root / node.hold.key_file),
+        "old_key_files": tuple(_absolute(root / path) for path in node.hold.old_key_files),
+    }
     return node.model_copy(
         update={
+            "hold": node.hold.model_copy(update=hold),
             "storage": node.storage.model_copy(update=storage),
             "secrets": node.secrets.model_copy(update={"key_file": key_file}),
             "destinations": tuple(destinations),

@@ -198,6 +198,64 @@ class FolderDestination(Section):
 Destination = Annotated[DicomDestination | FolderDestination, Field(discriminator="kind")]
 
 
+HeldReason = Literal[
+    "unparsable",
+    "truncated",
+    "nested-too-deep",
+    "too-many-elements",
+    "header-too-large",
+    "object-too-large",
+    "missing-uid",
+    "deflate-limit",
+    "uid-mismatch",
+    "no-station",
+    "no-study",
+    "phoenix-report",
+    "burned-in",
+    "action-failed",
+    "leak-found",
+    "private-unreadable",
+    "internal",
+]
+
+
+class Hold(Section):
+    """Quarantine for refused objects, encrypted; identified data comes to rest there."""
+
+    enabled: bool = False
+    """Whether refused objects are held."""
+    key_file: KeyPath = Path("var/hold.key")
+    """File with the key that encrypts them, not that of [secrets]; made at the first start."""
+    old_key_files: Annotated[tuple[KeyPath, ...], Field(strict=False)] = ()
+    """Files with earlier keys, which may still open what they have encrypted."""
+    answer: Literal["refuse", "accept"] = "refuse"
+    """The sender of a held object is answered its refusal, or 0000H."""
+    reasons: Annotated[tuple[HeldReason, ...], Field(strict=False)] = (
+        "unparsable",
+        "truncated",
+        "nested-too-deep",
+        "too-many-elements",
+        "header-too-large",
+        "missing-uid",
+        "deflate-limit",
+        "no-station",
+        "no-study",
+        "phoenix-report",
+        "burned-in",
+        "action-failed",
+        "leak-found",
+        "private-unreadable",
+        "internal",
+    )
+    """Reason codes of the refusals that are held."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Days after which a held object is deleted; 0 keeps it."""
+    alarm_count: Annotated[int, Field(ge=0, le=10_000_000)] = 100
+    """Held objects from which on the log has an alarm; 0 has none."""
+    max_bytes: Bytes = 20 * _GIB
+    """Bytes in the hold beyond which nothing more is held; 0 knows no bound."""
+
+
 class Log(Section):
     """What is logged, and how. No value from an object ever is."""
 
@@ -257,6 +315,7 @@ class NodeConfig(Section):
     routing: Routing = Routing()
     destinations: Annotated[tuple[Destination, ...], Field(strict=False)] = ()
     """Where studies are forwarded to; studies.json may choose among them by name."""
+    hold: Hold = Hold()
     log: Log = Log()
     limits: Limits = Limits()
     admin: Admin = Admin()

@@ -6,6 +6,7 @@ command, so that there is one engine and no twin.
 
 import ipaddress
 from collections.abc import Mapping
+from pathlib import Path
 
 from dicomanon_node.config import Config
 from dicomanon_node.config.secrets import make_key, read_key
@@ -13,6 +14,10 @@ from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomanon_node.deid.plan import Plan
 from dicomanon_node.deid.pseudonyms import Key
+from dicomanon_node.errors import ConfigError, Problem
+from dicomanon_node.hold.area import Area, Bounds, held_reasons
+from dicomanon_node.hold.sealing import HoldKey, KeyRing
+from dicomanon_node.holding import Hold
 from dicomanon_node.network.peers import Peer
 from dicomanon_node.network.service import ListenerSettings
 from dicomanon_node.receive import ReceiveSettings
@@ -98,6 +103,40 @@ def receive_settings(config: Config, *, is_batch: bool = False) -> ReceiveSettin
         held_bytes=limits.held_bytes,
         is_batch=is_batch,
     )
+
+
+def hold(config: Config, secret: Key, *, makes_key: bool = False) -> tuple[Hold, bool]:
+    """The hold, whether or not it is enabled; and whether its key was made just now.
+
+    Args:
+        config: The configuration.
+        secret: The node's key, which must not be the hold's.
+        makes_key: Make the hold's key if there is none.
+
+    Raises:
+        ConfigError: A key file cannot be used.
+    """
+    node = config.node
+    settings = node.hold
+    is_new = makes_key and not settings.key_file.exists()
+    if is_new:
+        make_key(settings.key_file)
+    keys = [_hold_key(path, secret) for path in (settings.key_file, *settings.old_key_files)]
+    area = Area(
+        node.storage.spool / "hold",
+        KeyRing(keys[0], keys[1:]),
+        Bounds(settings.max_bytes, node.storage.low_water_bytes),
+        sync=node.storage.sync,
+    )
+    return Hold(area, held_reasons(settings.reasons), settings.answer == "accept"), is_new
+
+
+def _hold_key(path: Path, secret: Key) -> HoldKey:
+    content = read_key(path)
+    if Key(content).key_id == secret.key_id:
+        why = "is the key of secrets.key_file: the hold needs one of its own"
+        raise ConfigError(Problem(str(path), "", why))
+    return HoldKey(content)
 
 
 def listener_settings(config: Config) -> ListenerSettings:

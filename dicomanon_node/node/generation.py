@@ -17,11 +17,13 @@ from typing import Final
 from dicomanon_node.config import Config
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import NodeError
+from dicomanon_node.hold.area import Area
 from dicomanon_node.network.loads import loads
 from dicomanon_node.network.service import StorageService
 from dicomanon_node.node import process
 from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
 from dicomanon_node.node.delivering import deliver
+from dicomanon_node.node.keeping import keep
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.receiving import receive
 from dicomanon_node.ops import logs
@@ -54,13 +56,14 @@ class Shared:
 
 
 class Generation:
-    """Receivers and courier of one configuration.
+    """Receivers, courier and keeper of one configuration.
 
     Args:
         config: The configuration.
         service: Where instances go.
         shared: What it has in common with others.
         queue_watch: Tells its receivers which queues are full.
+        hold: Where refused objects are held; None if they are not.
 
     Attributes:
         config: The configuration.
@@ -69,7 +72,12 @@ class Generation:
     """
 
     def __init__(
-        self, config: Config, service: StorageService, shared: Shared, queue_watch: QueueWatch
+        self,
+        config: Config,
+        service: StorageService,
+        shared: Shared,
+        queue_watch: QueueWatch,
+        hold: Area | None = None,
     ) -> None:
         self.config = config
         self.queue_watch = queue_watch
@@ -81,6 +89,8 @@ class Generation:
         ]
         if config.node.destinations:
             self.children.append(Child("courier", self._deliver))
+        if hold is not None:
+            self.children.append(Child("keeper", partial(self._keep, hold)))
 
     @property
     def receivers(self) -> list[Child]:
@@ -162,6 +172,10 @@ class Generation:
     def _deliver(self, ready: Ready) -> None:
         self._shared.listening.close()
         deliver(self.config, ready, self._shared.doorbell)
+
+    def _keep(self, hold: Area, ready: Ready) -> None:
+        self._shared.listening.close()
+        keep(self.config, hold, ready)
 
 
 def receiver_count(config: Config) -> int:

@@ -19,6 +19,7 @@ from dicomanon_node.config import Config
 from dicomanon_node.deid.plan import Plan
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import ConfigError, Problem
+from dicomanon_node.holding import Hold
 from dicomanon_node.node import build, fixed, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable
@@ -182,6 +183,7 @@ class Supervisor:
             storage.queue_low_water,
             self._log,
         )
+        hold = self._hold(config) if config.node.hold.enabled else None
         has_couriers = bool(config.node.destinations)
         sender = self._facts.sender
         receiver = Receiver(
@@ -191,8 +193,17 @@ class Supervisor:
             self._log,
             RingingFacts(sender, self._doorbell) if has_couriers else sender,
             queue_watch.pressure,
+            hold,
         )
-        return Generation(config, receiver, self._shared, queue_watch)
+        held = hold.area if hold is not None else None
+        return Generation(config, receiver, self._shared, queue_watch, held)
+
+    def _hold(self, config: Config) -> Hold:
+        hold, has_new_key = build.hold(config, self._key, makes_key=True)
+        if has_new_key:
+            self._log.event("hold.key_created", key_id=hold.area.keys.current.key_id)
+        hold.area.prepare()
+        return hold
 
     def _sweep(self, process_id: int | None = None) -> None:
         try:

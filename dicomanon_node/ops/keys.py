@@ -41,7 +41,7 @@ FILE = Key("file", "configuration file", judges.SHORT_TEXT)
 PATH = Key("path", "place in the configuration file", judges.PATH_TEXT)
 MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_TEXT)
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
-ROLE = Key("role", "what the process does: receiver, courier", judges.WORD)
+ROLE = Key("role", "what the process does: receiver, courier, keeper", judges.WORD)
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
 WHERE = Key(
     "where", "part of the program: receive, association, courier, main, thread, ...", judges.WORD
@@ -95,6 +95,13 @@ UNWRITTEN = Key("unwritten", "lines that could not be written", judges.COUNT)
 DESTINATION = Key("destination", "where it goes", judges.DESTINATION)
 ATTEMPT = Key("attempt", "which attempt, from 1", judges.COUNT)
 WAITING = Key("waiting", "instances in its queue", judges.COUNT)
+
+# The hold.
+ENTRY = Key("entry", "random name of an object in the hold", judges.HEX)
+FAULT = Key("fault", "why it could not be held: hold-full, disk-full, ...", judges.WORD)
+HELD = Key("held", "objects in the hold", judges.COUNT)
+USER_ID = Key("user_id", "number of the user at the node's machine who did it", judges.COUNT)
+ALARM_COUNT = Key("alarm_count", "how many are too many, as configured", judges.COUNT)
 
 # Other libraries.
 LOGGER = Key("logger", "the library's logger", judges.LOGGER)

@@ -32,6 +32,8 @@ _PLACE_ATTEMPTS = 5
 # processor about 0.04 ms, which is too much for the single slices of a CT or MR.
 _STEP_BYTES = 8 << 20
 
+_READ_BYTES = 1 << 20
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 Buffers = Sequence[bytes | bytearray | memoryview]
@@ -136,6 +138,19 @@ class IncomingFile:
             self._failure = refusal(error)
             self.discard()
             raise self._failure from self._failure.__cause__
+
+    def read_again(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield what was written, from one place to another, in pieces.
+
+        Raises:
+            OSError: It cannot be read, or is not there (any more).
+        """
+        while start < end:
+            piece = os.pread(self._file, min(end - start, _READ_BYTES), start)
+            if not piece:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            start += len(piece)
+            yield piece
 
     def commit(
         self,
