@@ -258,7 +258,7 @@ class AcceptorAssociation:
             self._reject(full)
         self._is_counted = True
         self._agreement = agreement
-        self._reception.transfer = DataTransfer(
+        transfer = DataTransfer(
             agreement.accepted,
             self._acceptor.service,
             facts,
@@ -267,6 +267,7 @@ class AcceptorAssociation:
             failed=self._failed,
             peer_max_pdu_bytes=agreement.peer_max_pdu_bytes,
         )
+        self._reception.begin_transfer(transfer)
         self._state = _State.DATA_TRANSFER
         self._send(agreement.encoded)
 

@@ -16,8 +16,10 @@ from dicomanon_node.network.pdus import P_DATA_TF, PduType
 from dicomanon_node.network.transfer import DataTransfer, ProtocolViolationError
 
 RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
-"""Read at once. Its memory is touched only as far as something is received: what a peer sends in
-one go, up to the size of the socket's own buffer."""
+"""Read at once of an association."""
+
+FIRST_BUFFER_BYTES: Final = 16 * 1024
+"""Read at once before there is one: a connection costs little until its peer is known."""
 
 MAX_REQUEST_BYTES: Final = 512 * 1024
 """The largest A-ASSOCIATE-RQ that is collected. The largest sensible one, with 128 contexts of 45
@@ -69,7 +71,7 @@ class Reception:
         self._max_pdu_bytes = max_pdu_bytes
         self._take_pdu = take_pdu
         self._take_unknown = take_unknown
-        self._view = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+        self._view = memoryview(bytearray(FIRST_BUFFER_BYTES))
         self._filled = 0  # at the front: a header that was not complete, below 6 bytes
         self._pdu = bytearray()
         self._pdu_left = 0
@@ -85,6 +87,13 @@ class Reception:
         if self._pdu_left or (transfer is not None and transfer.pdu_left):
             return self.pdu_count
         return self.pdu_count + 1 if self._filled else None
+
+    def begin_transfer(self, transfer: DataTransfer) -> None:
+        """From now on bodies of P-DATA-TFs go to `transfer`; also while `consume` goes on."""
+        view = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
+        view[: len(self._view)] = self._view
+        self._view = view
+        self.transfer = transfer
 
     def read(self, connection: socket.socket) -> int | None:
         """Read what there is, from a non-blocking socket.

@@ -27,6 +27,10 @@ MAX_LEAVING: Final = 64
 ROOM_WAIT_S: Final = 1.0
 """Seconds a request waits for room before it is rejected: short associations end sooner."""
 
+MAX_WAITING: Final = 32
+MAX_WAITING_PER_PEER: Final = 4
+"""Requests that wait for room at a time; further ones are rejected at once."""
+
 LOOK_S: Final = 0.1
 """Seconds after which who waits for room looks whether an association has been silent enough."""
 
@@ -85,6 +89,7 @@ class Registry:
         self._associated: dict[Connection, str] = {}
         self._leaving: set[Connection] = set()
         self._associations_of: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()  # requests for room, by peer address
         self._is_draining = False
         # Re-entrant: a signal handler may call in while this thread holds it.
         self._changed = threading.Condition(threading.RLock())
@@ -146,32 +151,22 @@ class Registry:
         Returns:
             Why it cannot be; None if it is established.
         """
-        deadline = monotonic() + ROOM_WAIT_S
         with self._changed:
-            while not self._is_draining:
-                is_enough = self._associations_of[peer] >= self._capacity.associations_per_peer
-                if not is_enough and not self.has_all_associations:
-                    self._unassociated.pop(connection, None)
-                    self._leaving.discard(connection)
-                    self._associated[connection] = peer
-                    self._associations_of[peer] += 1
-                    self._tell()
-                    return None
-                self._ask_to_yield(peer if is_enough else None)
-                left_s = deadline - monotonic()
-                if left_s <= 0 or connection.is_stop_wanted:
-                    self._forget_none(peer)
-                    return peers.PEER_LIMIT if is_enough else peers.LOCAL_LIMIT
-                self._changed.wait(min(left_s, LOOK_S))
-            self._forget_none(peer)
-            return peers.DRAINING
+            is_patient = (
+                self._waiting.get(peer, 0) < MAX_WAITING_PER_PEER
+                and self._waiting.total() < MAX_WAITING
+            )
+            self._waiting[peer] += 1
+            try:
+                return self._establish(connection, peer, ROOM_WAIT_S if is_patient else 0.0)
+            finally:
+                _count_out(self._waiting, peer)
 
     def end(self, connection: Connection) -> None:
         """Count an association out; its connection stays registered."""
         with self._changed:
             peer = self._associated.pop(connection)
-            self._associations_of[peer] -= 1
-            self._forget_none(peer)
+            _count_out(self._associations_of, peer)
             self._unassociated[connection] = peer
             self._tell()
             self._changed.notify_all()
@@ -197,6 +192,26 @@ class Registry:
                 connection.stop()
             self._changed.notify_all()
 
+    def _establish(
+        self, connection: Connection, peer: str, patience_s: float
+    ) -> peers.Rejection | None:
+        deadline = monotonic() + patience_s
+        while not self._is_draining:
+            is_enough = self._associations_of.get(peer, 0) >= self._capacity.associations_per_peer
+            if not is_enough and not self.has_all_associations:
+                self._unassociated.pop(connection, None)
+                self._leaving.discard(connection)
+                self._associated[connection] = peer
+                self._associations_of[peer] += 1
+                self._tell()
+                return None
+            self._ask_to_yield(peer if is_enough else None)
+            left_s = deadline - monotonic()
+            if left_s <= 0 or connection.is_stop_wanted:
+                return peers.PEER_LIMIT if is_enough else peers.LOCAL_LIMIT
+            self._changed.wait(min(left_s, LOOK_S))
+        return peers.DRAINING
+
     def _dismiss_one(self) -> None:
         counts = Counter(self._unassociated.values())
         most = max(counts.values())
@@ -218,9 +233,12 @@ class Registry:
             *_, longest = max(silent, key=lambda found: found[:2])
             longest.stop(Ending.YIELDED)
 
-    def _forget_none(self, peer: str) -> None:
-        if not self._associations_of[peer]:
-            del self._associations_of[peer]
-
     def _tell(self) -> None:
         self._on_count(self.connection_count, self.has_all_associations)
+
+
+def _count_out(counts: Counter[str], peer: str) -> None:
+    """One less; who has none is forgotten."""
+    counts[peer] -= 1
+    if not counts[peer]:
+        del counts[peer]

@@ -34,7 +34,7 @@ MAX_TINY_FRAGMENTS: Final = 4096
 last; each costs as much time as one of 100 KiB, so a stream of them is an attack."""
 
 MAX_HELD_FRAGMENTS: Final = 1024
-"""Fragments that wait for the service at a time: a view takes 200 bytes, its fragment perhaps one."""
+"""Fragments that wait for the service at a time: each view takes 200 bytes."""
 
 DEFAULT_PEER_PDU_BYTES: Final = 16 * 1024
 """For a requestor that does not say how much it can receive: what everybody can."""
@@ -149,10 +149,7 @@ class DataTransfer:
                 length -= _PDV_LENGTH_OVERHEAD
                 if not 0 <= length <= self.pdu_left - position:
                     raise ProtocolViolationError("length of a PDV does not fit its PDU")
-                self._begin_fragment(context_id, control)
-                self._fragment_left = length
-                if length < TINY_FRAGMENT_BYTES:
-                    self._spend_tiny()
+                self._begin_fragment(context_id, control, length)
             taken = min(self._fragment_left, available - position)
             if taken:
                 fragment = chunk[position : position + taken]
@@ -193,7 +190,7 @@ class DataTransfer:
             except Exception as error:  # noqa: BLE001  (nobody is left to be told but the observer)
                 self._failed(error)
 
-    def _begin_fragment(self, context_id: int, control: int) -> None:
+    def _begin_fragment(self, context_id: int, control: int, length: int) -> None:
         is_command = bool(control & _COMMAND)
         if is_command == self._expects_dataset:
             raise ProtocolViolationError("fragment out of turn")
@@ -201,8 +198,11 @@ class DataTransfer:
             raise ProtocolViolationError("fragment of a presentation context that is not accepted")
         if self._context_id not in (0, context_id):
             raise ProtocolViolationError("fragment of another presentation context in a message")
+        if length < TINY_FRAGMENT_BYTES:
+            self._spend_tiny()
         self._context_id = context_id
         self._fragment_control = control
+        self._fragment_left = length
 
     def _take_command(self, fragment: memoryview) -> None:
         if len(self._command) + len(fragment) > command.MAX_COMMAND_SET_BYTES:
@@ -346,8 +346,6 @@ def command_pdus(context_id: int, command_set: bytes, max_pdu_bytes: int) -> byt
         fragment = command_set[start : start + room]
         control = _COMMAND | (_LAST if start + room >= size else 0)
         length = len(fragment) + _PDV_LENGTH_OVERHEAD
-        pdus.append(
-            _PDU_AND_PDV_HEADER.pack(P_DATA_TF, 0, length + 4, length, context_id, control)
-        )
+        pdus.append(_PDU_AND_PDV_HEADER.pack(P_DATA_TF, 0, length + 4, length, context_id, control))
         pdus.append(fragment)
     return b"".join(pdus)

@@ -45,7 +45,9 @@ class Tally:
         self._timer: threading.Timer | None = None
         self._changing = threading.Lock()
 
-    def event(self, name: str, word: str, value: str, peer: str, keys: Mapping[str, object]) -> None:
+    def event(
+        self, name: str, word: str, value: str, peer: str, keys: Mapping[str, object]
+    ) -> None:
         """Tell an event, or count it.
 
         Args:

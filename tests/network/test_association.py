@@ -1,5 +1,6 @@
 """Associations over real sockets: how they begin, how they end, what they survive."""
 
+import contextlib
 import socket
 import struct
 import threading
@@ -284,7 +285,10 @@ def test_a_peer_that_falls_silent_in_the_middle_is_dropped(begun: bytes) -> None
 
 
 def test_a_peer_that_keeps_sending_is_not_idle() -> None:
-    with running_node(idle_timeout_s=0.8, min_bytes_per_s=1) as node, RawRequestor(node.port) as peer:
+    with (
+        running_node(idle_timeout_s=0.8, min_bytes_per_s=1) as node,
+        RawRequestor(node.port) as peer,
+    ):
         peer.associate()
         peer.send(p_data(pdv(1, 3, store_rq())))
         for _ in range(11):
@@ -326,7 +330,17 @@ def test_a_flood_after_our_abort_ends_with_the_connection() -> None:
         (b"\x01\x00\x00\x00\x00\x04abcd", NO_REASON),
         (associate_rq().replace(b"RAW" + b" " * 13, b"\xff\xfe" + b" " * 14), NO_REASON),
     ],
-    ids=["4 GiB", "over 512 KiB", "abort of 4 GiB", "answer of 4 GiB", "HTTP", "P-DATA", "release", "truncated", "title"],
+    ids=[
+        "4 GiB",
+        "over 512 KiB",
+        "abort of 4 GiB",
+        "answer of 4 GiB",
+        "HTTP",
+        "P-DATA",
+        "release",
+        "truncated",
+        "title",
+    ],
 )
 def test_what_is_no_association_request_is_aborted(stream: bytes, reason: bytes) -> None:
     with running_node() as node, RawRequestor(node.port) as peer:
@@ -657,7 +671,7 @@ def test_stopping_does_not_wait_for_a_peer_that_reads_no_answers() -> None:
             peer.connect(("127.0.0.1", node.port))
             peer.sendall(associate_rq([(5, VERIFICATION, [IMPLICIT])]))
             stream = message(ECHO_RQ, None, 5) * 500
-            with pytest.raises(TimeoutError):  # both socket buffers are full
+            with contextlib.suppress(TimeoutError):  # both socket buffers are full
                 while True:
                     peer.sendall(stream)
             node.listener.abort_all()

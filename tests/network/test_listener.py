@@ -187,7 +187,7 @@ def test_an_association_over_the_limit_is_rejected_for_the_time_being(
 ) -> None:
     monkeypatch.setattr(registry, "ROOM_WAIT_S", 0.05)
     with (
-        running_node(**limits) as node,
+        running_node(None, **limits) as node,
         RawRequestor(node.port) as first,
         RawRequestor(node.port) as second,
     ):
