@@ -106,7 +106,7 @@ class AcceptorAssociation:
 
         Args:
             how: `STOPPED` and `YIELDED` abort, the latter only if the peer is still silent.
-                `LIMIT` closes the connection unless it is an association.
+                `LIMIT` closes what is no association.
         """
         if self._wanted_end is not Ending.STOPPED:
             self._wanted_end = how
@@ -165,8 +165,7 @@ class AcceptorAssociation:
     def _come_to_end(self) -> None:
         """As another thread wants it."""
         how, self._wanted_end = self._wanted_end, None
-        is_association = self._state is _State.DATA_TRANSFER
-        if how is Ending.LIMIT and not is_association:
+        if how is Ending.LIMIT and self._state is not _State.DATA_TRANSFER:
             self._lose(how)
         elif how is Ending.STOPPED or (how is Ending.YIELDED and self._waiting_since is not None):
             self._abort(how, SERVICE_USER)
@@ -193,15 +192,13 @@ class AcceptorAssociation:
         remaining_s = self._deadline - now
         is_association = self._state is _State.DATA_TRANSFER
         pace_s = self._pace.left_s(self._reception) if is_association else None
+        is_slow = pace_s is not None and pace_s < remaining_s
+        if is_slow:
+            remaining_s = pace_s or 0.0
         if remaining_s <= 0:
             if is_association:
-                self._abort(Ending.TIMEOUT, SERVICE_USER)
+                self._abort(Ending.SLOW if is_slow else Ending.TIMEOUT, SERVICE_USER)
             return
-        if pace_s is not None and pace_s < remaining_s:
-            if pace_s <= 0:
-                self._abort(Ending.SLOW, SERVICE_USER)
-                return
-            remaining_s = pace_s
         if is_association and self._waiting_since is None:
             self._waiting_since = now
         found = self._poller.poll(remaining_s * 1000)
@@ -230,7 +227,7 @@ class AcceptorAssociation:
         raise _AssociationOverError
 
     def _take_unknown(self) -> NoReturn:
-        """A PDU of a type that PS3.8 does not know has come."""
+        """A PDU of no type of PS3.8 has come."""
         self._take_misplaced(pdus.UNRECOGNIZED_PDU)
 
     def _take_misplaced(self, reason: int) -> NoReturn:

@@ -39,7 +39,7 @@ class Load:
         self._offset = number * _COUNT.size
         self._count = 0
 
-    def show(self, count: int, is_full: bool = False) -> None:  # noqa: FBT  (a callback)
+    def show(self, count: int, is_full: bool = False) -> None:
         """Tell the others how many connections there are here, or that there is no room."""
         self._count = FULL if is_full else count
         _COUNT.pack_into(self._board, self._offset, self._count)
