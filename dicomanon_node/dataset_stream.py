@@ -28,6 +28,10 @@ from dicomanon_node.deid.trace import Trace
 from dicomanon_node.errors import Reason, Refused
 from dicomanon_node.routing import Route, Router
 
+ELEMENT_BYTES = 400
+"""What an element of the top level takes in memory besides its own bytes, while it is known and
+rewritten: some objects of Python's."""
+
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
 
@@ -248,7 +252,7 @@ class DatasetStream:
             self._trailer = self._new_scanner()
         self._trailer.feed(fragment[taken:])
         header = len(self.elements.buffer) if self.elements is not None else 0
-        self._hold(header + len(self._trailer.buffer))
+        self._hold(header + len(self._trailer.buffer) + ELEMENT_BYTES * len(self._trailer.rows))
 
     # The header: by a template if there is one, by the engine otherwise.
 
@@ -265,7 +269,8 @@ class DatasetStream:
             self._scanner = self._new_scanner()
         is_complete = self._scanner.feed(fragment)
         collected = self._converter.held_bytes if self._converter is not None else 0
-        self._hold(len(self._scanner.buffer) + collected)
+        known = ELEMENT_BYTES * len(self._scanner.rows)
+        self._hold(len(self._scanner.buffer) + known + collected)
         return self._pass_header(self._scanner) if is_complete else None
 
     def _collect(self, fragment: memoryview) -> memoryview | None:

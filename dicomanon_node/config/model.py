@@ -70,8 +70,14 @@ class Listener(Section):
     """Seconds a connection has to request an association, and an abort or release to end."""
     idle_timeout_s: Seconds = 300.0
     """Seconds an association may be silent before it is aborted."""
+    pdu_timeout_s: Seconds = 60.0
+    """Seconds a sender has for the rest of a PDU, or to take an answer, beside its bytes' time."""
+    min_bytes_per_s: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1024
+    """Bytes a second a sender must send once those times are used up, else it is aborted."""
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 50
-    """Associations at a time in each process; more connections wait until one ends."""
+    """Associations at a time in each process; more are rejected for the time being."""
+    max_associations_per_peer: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Of them, from one address; 0 is half of them, rounded up."""
     extra_sop_classes: Annotated[tuple[Uid, ...], Field(strict=False)] = ()
     """UIDs of private or new SOP classes to accept besides all storage SOP classes."""
 

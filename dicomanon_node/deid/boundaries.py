@@ -25,6 +25,9 @@ from dicomanon_node.errors import Reason, Refused
 
 _ITEM_HEADER = Struct("<HHI").unpack_from
 _MAX_HEADER_BYTES = 12
+MAX_TOP_LEVEL = 100_000
+"""Elements outside of sequences. Memory is held for each; the standard knows some 5,000."""
+
 _PIXEL_VRS = frozenset({"OB", "OW", "OF", "OD", "UN"})
 
 
@@ -102,8 +105,11 @@ class HeaderScanner:
         read = header_reader(implicit=implicit)
         need = ITEM_HEADER_BYTES if implicit else _MAX_HEADER_BYTES
         max_elements = self._limits.elements
+        max_rows = min(max_elements, MAX_TOP_LEVEL)
         pos = self._pos
         while True:
+            if len(rows) > max_rows:
+                raise Refused(Reason.TOO_MANY_ELEMENTS)
             if self._nested is not None:
                 if not self._nested.advance(buffer, limit):
                     if self._nested.count > max_elements:
@@ -141,8 +147,6 @@ class HeaderScanner:
                 break
             rows.append((tag, vr, pos, value, stop, stop))
             pos = stop
-            if len(rows) > max_elements:
-                raise Refused(Reason.TOO_MANY_ELEMENTS)
         self._pos = pos
         return False
 

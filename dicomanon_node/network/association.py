@@ -19,12 +19,12 @@ from dicomanon_node.network.acceptor import Acceptor
 from dicomanon_node.network.command import CommandField
 from dicomanon_node.network.negotiation import Agreement, TooManyItemsError
 from dicomanon_node.network.other_services import UnserviceableError
+from dicomanon_node.network.pace import Pace
 from dicomanon_node.network.pdus import SERVICE_PROVIDER, SERVICE_USER, PduType
 from dicomanon_node.network.reception import Reception
 from dicomanon_node.network.service import AssociationFacts, Ending
 from dicomanon_node.network.transfer import (
     DEFAULT_PEER_PDU_BYTES,
-    INVALID_PDU_PARAMETER_VALUE,
     DataTransfer,
     ProtocolViolationError,
     command_pdus,
@@ -36,7 +36,9 @@ CLOSE_WAIT_S: Final = 3.0
 Sta13). What it still sends is thrown away, so that it can read our A-ABORT or A-ASSOCIATE-RJ
 instead of a connection reset."""
 
-_NO_REASON: Final = 0x00  # of an A-ABORT (PS3.8 Table 9-26)
+MAX_OTHER_MESSAGES: Final = 100
+"""Of an association, that are neither C-STORE-RQ nor C-ECHO-RQ. Each costs as much as several
+instances, and nobody has a use for the answer."""
 
 
 class _State(Enum):
@@ -69,6 +71,7 @@ class AcceptorAssociation:
         self._reception = Reception(
             self._settings.max_pdu_bytes, self._take_pdu, self._take_unknown
         )
+        self._pace = Pace(self._settings)
         self._waker = Waker()
         self._state = _State.AWAITING_REQUEST
         self._deadline = 0.0  # of this state: ARTIM, or how long the peer may be silent
@@ -78,16 +81,35 @@ class AcceptorAssociation:
         self._is_counted = False
         self._is_reported = False
         self._ending: Ending | None = None
-        self._is_stop_wanted = False
+        self._wanted_end: Ending | None = None
+        self._waiting_since: float | None = None  # for the peer of an association
+        self._other_count = 0
 
     def dismiss(self, how: Ending) -> None:
         """Close the connection of an association that no thread can run."""
         self._note(how)
         self._close()
 
-    def stop(self) -> None:
-        """Abort from another thread; returns at once."""
-        self._is_stop_wanted = True
+    @property
+    def silent_s(self) -> float:
+        """Seconds its association waits for the peer, which sends nothing; 0 if it does not."""
+        since = self._waiting_since
+        return 0.0 if since is None else monotonic() - since
+
+    @property
+    def is_stop_wanted(self) -> bool:
+        """Whether it was told to end."""
+        return self._wanted_end is not None
+
+    def stop(self, how: Ending = Ending.STOPPED) -> None:
+        """End it from another thread; returns at once.
+
+        Args:
+            how: `STOPPED` and `YIELDED` abort, the latter only if the peer is still silent.
+                `LIMIT` closes what is no association.
+        """
+        if self._wanted_end is not Ending.STOPPED:
+            self._wanted_end = how
         self._waker.wake()
 
     def run(self) -> None:
@@ -99,7 +121,7 @@ class AcceptorAssociation:
         except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to)
             self._note(Ending.INTERNAL_ERROR)
             if self._state is _State.DATA_TRANSFER:
-                self._send_once(pdus.abort(SERVICE_PROVIDER, _NO_REASON))
+                self._send_once(pdus.abort(SERVICE_PROVIDER, pdus.NO_REASON))
             self._failed(error)
         finally:
             self._close()
@@ -123,9 +145,10 @@ class AcceptorAssociation:
 
     def _step(self) -> None:
         """Do what there is to do, or wait for it."""
-        if self._is_stop_wanted:
-            self._is_stop_wanted = False
-            self._abort(Ending.STOPPED, SERVICE_USER)
+        if self._wanted_end is not None:
+            self._come_to_end()
+            if self._state is _State.CLOSED:
+                return
         if self._state is not _State.DATA_TRANSFER and monotonic() >= self._deadline:
             self._lose(Ending.TIMEOUT)
             return
@@ -136,13 +159,25 @@ class AcceptorAssociation:
             self._lose(Ending.LOST)
         elif not self._is_over:
             self._consume(count)
+        elif self._reception.pass_over(count):
+            self._lose(Ending.ABORTED)  # AA-2 of Sta13
+
+    def _come_to_end(self) -> None:
+        """As another thread wants it."""
+        how, self._wanted_end = self._wanted_end, None
+        if how is Ending.LIMIT and self._state is not _State.DATA_TRANSFER:
+            self._lose(how)
+        elif how is Ending.STOPPED or (how is Ending.YIELDED and self._waiting_since is not None):
+            self._abort(how, SERVICE_USER)
 
     def _consume(self, count: int) -> None:
         """Take so many bytes, and what follows from them."""
         try:
             self._reception.consume(count)
         except ProtocolViolationError:
-            self._abort(Ending.PROTOCOL_ERROR, SERVICE_PROVIDER, INVALID_PDU_PARAMETER_VALUE)
+            self._abort(Ending.PROTOCOL_ERROR, SERVICE_PROVIDER, pdus.INVALID_PARAMETER_VALUE)
+        except TimeoutError:  # the peer takes no answer
+            self._lose(Ending.SLOW)
         except OSError:  # an answer could not be sent
             self._lose(Ending.LOST)
         except _AssociationOverError:
@@ -153,13 +188,26 @@ class AcceptorAssociation:
     def _wait(self) -> None:
         """Wait for the peer, for being woken or for the time to run out."""
         self._reception.is_drained = False
-        remaining_s = self._deadline - monotonic()
-        if remaining_s > 0:
-            for descriptor, _ in self._poller.poll(remaining_s * 1000):
-                if descriptor == self._waker.fileno():
-                    self._waker.clear()
-        elif self._state is _State.DATA_TRANSFER:
-            self._abort(Ending.TIMEOUT, SERVICE_USER)
+        now = monotonic()
+        remaining_s = self._deadline - now
+        is_association = self._state is _State.DATA_TRANSFER
+        pace_s = self._pace.left_s(self._reception) if is_association else None
+        is_slow = pace_s is not None and pace_s < remaining_s
+        if is_slow:
+            remaining_s = pace_s or 0.0
+        if remaining_s <= 0:
+            if is_association:
+                self._abort(Ending.SLOW if is_slow else Ending.TIMEOUT, SERVICE_USER)
+            return
+        if is_association and self._waiting_since is None:
+            self._waiting_since = now
+        found = self._poller.poll(remaining_s * 1000)
+        self._pace.waited(monotonic() - now)
+        for descriptor, _ in found:
+            if descriptor == self._waker.fileno():
+                self._waker.clear()
+            else:
+                self._waiting_since = None
 
     def _take_pdu(self, encoded: bytearray) -> None:
         """A PDU has come that is no P-DATA-TF, or one out of place (PS3.8 Table 9-10)."""
@@ -175,13 +223,19 @@ class AcceptorAssociation:
             self._send(pdus.RELEASE_RP)
             self._association_over()
         else:
-            self._take_unknown()
+            self._take_misplaced(pdus.UNEXPECTED_PDU)
         raise _AssociationOverError
 
     def _take_unknown(self) -> NoReturn:
+        """A PDU of no type of PS3.8 has come."""
+        self._take_misplaced(pdus.UNRECOGNIZED_PDU)
+
+    def _take_misplaced(self, reason: int) -> NoReturn:
         """What should not come in this state, or never (AA-1, AA-8)."""
-        is_early = self._state is _State.AWAITING_REQUEST
-        self._abort(Ending.PROTOCOL_ERROR, SERVICE_USER if is_early else SERVICE_PROVIDER)
+        if self._state is _State.AWAITING_REQUEST:  # AA-1: as service-user, which has no reason
+            self._abort(Ending.PROTOCOL_ERROR, SERVICE_USER)
+        else:
+            self._abort(Ending.PROTOCOL_ERROR, SERVICE_PROVIDER, reason)
         raise _AssociationOverError
 
     def _take_request(self, encoded: bytes) -> None:
@@ -191,16 +245,17 @@ class AcceptorAssociation:
         except TooManyItemsError:
             raise ProtocolViolationError("more items than a request can have") from None
         except Exception:  # noqa: BLE001  (decoding what anybody can send raises anything)
-            self._take_unknown()
+            self._take_misplaced(pdus.NO_REASON)
         facts, agreement = verdict.facts, verdict.agreement
         self._facts = facts
         if facts is None or agreement is None:
             self._reject(verdict.rejection or peers.CHECK_FAILED)
-        if not self._acceptor.registry.establish():
-            self._reject(peers.DRAINING)
+        full = self._acceptor.registry.establish(self, self._peer_address)
+        if full is not None:
+            self._reject(full)
         self._is_counted = True
         self._agreement = agreement
-        self._reception.transfer = DataTransfer(
+        transfer = DataTransfer(
             agreement.accepted,
             self._acceptor.service,
             facts,
@@ -209,6 +264,7 @@ class AcceptorAssociation:
             failed=self._failed,
             peer_max_pdu_bytes=agreement.peer_max_pdu_bytes,
         )
+        self._reception.begin_transfer(transfer)
         self._state = _State.DATA_TRANSFER
         self._send(agreement.encoded)
 
@@ -239,6 +295,9 @@ class AcceptorAssociation:
             response = command.encode_echo_response(received.message_id)
             self._send(command_pdus(context_id, response, limit))
             return
+        self._other_count += 1
+        if self._other_count > MAX_OTHER_MESSAGES:
+            raise ProtocolViolationError("messages of other services without end")
         try:
             answer = other_services.answer(
                 self._acceptor.entity,
@@ -247,7 +306,7 @@ class AcceptorAssociation:
                 (context_id, command_set, dataset),
             )
         except UnserviceableError as error:
-            self._abort(Ending.PROTOCOL_ERROR, error.source)
+            self._abort(Ending.PROTOCOL_ERROR, error.source, error.reason)
             raise _AssociationOverError from None
         self._send(answer)
 
@@ -255,17 +314,24 @@ class AcceptorAssociation:
         """Send all of `data`.
 
         Raises:
-            OSError: The connection is lost or the peer does not take it in time.
+            OSError: The connection is lost.
+            TimeoutError: The peer does not take it in time, or there is no time left for it.
         """
         rest = memoryview(data)
-        deadline = monotonic() + self._settings.idle_timeout_s
+        deadline = monotonic() + self._settings.pdu_timeout_s
         while rest:
             try:
                 rest = rest[self._connection.send(rest) :]
             except BlockingIOError:
                 poller = select.poll()
                 poller.register(self._connection, select.POLLOUT)
-                if not poller.poll(max(deadline - monotonic(), 0) * 1000):
+                poller.register(self._waker, select.POLLIN)
+                found = poller.poll(max(deadline - monotonic(), 0) * 1000)
+                if self._wanted_end is Ending.STOPPED:
+                    self._note(Ending.STOPPED)
+                    raise TimeoutError from None
+                self._waker.clear()
+                if not found:
                     raise TimeoutError from None
 
     def _send_once(self, data: bytes) -> None:
@@ -281,7 +347,7 @@ class AcceptorAssociation:
         if self._ending is None:
             self._ending = how
 
-    def _abort(self, how: Ending, source: int, reason: int = _NO_REASON) -> None:
+    def _abort(self, how: Ending, source: int, reason: int = pdus.NO_REASON) -> None:
         """Send A-ABORT unless it is over, and wait for the peer to close."""
         if self._is_over:
             return
@@ -315,7 +381,7 @@ class AcceptorAssociation:
                 how = self._ending or Ending.PROTOCOL_ERROR
                 self._acceptor.observer.closed(self._facts, how)
         finally:
-            self._acceptor.registry.end()
+            self._acceptor.registry.end(self)
 
     def _close(self) -> None:
         """Release everything."""

@@ -2,8 +2,8 @@
 
 The supervisor binds, forks, and each process serves its own duplicate of the
 socket: whoever comes first accepts, but lets another go first that has less to do
-(`loads`). One that is full leaves connections to the others; if all are, they
-wait in the backlog. One connection is one thread. Nothing that a peer could hold up
+(`loads`). One that is full leaves connections to the others; if all are, what
+is asked for is rejected. One connection is one thread. Nothing that a peer could hold up
 happens here: reading, a TLS handshake, judging a peer are all done in the
 connection's own thread.
 """
@@ -24,9 +24,15 @@ from dicomanon_node.network.acceptor import Acceptor, application_entity
 from dicomanon_node.network.admission import Admission
 from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.contexts import ContextPolicy
-from dicomanon_node.network.loads import LOOK_MS, PATIENCE_MS, Load, loads
+from dicomanon_node.network.loads import (
+    FULL_PATIENCE_MS,
+    LOOK_MS,
+    PATIENCE_MS,
+    Load,
+    loads,
+)
 from dicomanon_node.network.negotiation import Negotiator
-from dicomanon_node.network.registry import Registry
+from dicomanon_node.network.registry import Capacity, Registry
 from dicomanon_node.network.service import (
     AssociationObserver,
     Ending,
@@ -36,8 +42,9 @@ from dicomanon_node.network.service import (
 from dicomanon_node.network.waker import Waker
 from dicomanon_node.network.workers import Workers
 
-BACKLOG: Final = 128
-"""Connections the kernel holds until they are accepted; a scanner opens several at once."""
+BACKLOG: Final = 1024
+"""Connections the kernel holds until they are accepted; a flood beyond makes it drop what others
+ask for, and they ask again after a second."""
 
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 10
@@ -125,7 +132,13 @@ class Listener:
         self._is_retired = False
         self._load = load or loads(1)[0]
         self._load.show(0)
-        self._registry = Registry(settings.max_associations, self._waker.wake, self._load.show)
+        half = (settings.max_associations + 1) // 2
+        capacity = Capacity(
+            settings.max_associations,
+            settings.max_associations_per_peer or half,
+            yields_after_s=settings.acse_timeout_s,
+        )
+        self._registry = Registry(capacity, self._waker.wake, self._load.show)
         self._observer = observer
         self._workers = Workers()
         self._acceptor = Acceptor(
@@ -170,7 +183,9 @@ class Listener:
                 # One connection a turn: the next goes to whoever has less to do.
                 is_offered = sock.fileno() in found
                 if is_offered:
-                    for _ in range(0, PATIENCE_MS, LOOK_MS):
+                    is_full = self._registry.has_all_associations
+                    patience_ms = FULL_PATIENCE_MS if is_full else PATIENCE_MS
+                    for _ in range(0, patience_ms, LOOK_MS):
                         if not self._load.is_above_others or if_full.poll(LOOK_MS):
                             break
                     self._accept(sock)
@@ -236,7 +251,7 @@ class Listener:
             connection.close()
             self._observer.unassociated(peer_address, Ending.LIMIT)
             return
-        self._registry.add(association)
+        self._registry.add(association, peer_address)
         try:
             self._workers.start(association.run)
         except RuntimeError:  # no thread left for it

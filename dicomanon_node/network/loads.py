@@ -15,8 +15,15 @@ _COUNT = struct.Struct("=I")
 PATIENCE_MS: Final = 20
 """Milliseconds in which a process that has less to do takes a connection, if it is alive."""
 
+FULL_PATIENCE_MS: Final = 100
+"""The same, if this process could only reject the association that may be asked for."""
+
 LOOK_MS: Final = 1
 """Milliseconds after which who waits looks whether there still is one that has less to do."""
+
+
+FULL: Final = 0xFFFF_FFFF
+"""Shown instead of a count by a process that can take no further association."""
 
 
 class Load:
@@ -32,10 +39,10 @@ class Load:
         self._offset = number * _COUNT.size
         self._count = 0
 
-    def show(self, count: int) -> None:
-        """Tell the others how many connections there are here."""
-        self._count = count
-        _COUNT.pack_into(self._board, self._offset, count)
+    def show(self, count: int, is_full: bool = False) -> None:
+        """Tell the others how many connections there are here, or that there is no room."""
+        self._count = FULL if is_full else count
+        _COUNT.pack_into(self._board, self._offset, self._count)
 
     @property
     def is_above_others(self) -> bool:

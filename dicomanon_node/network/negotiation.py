@@ -6,6 +6,7 @@ and the answer to a request is kept, because a console sends the same bytes each
 This module judges no peer and sends nothing.
 """
 
+import contextlib
 import hashlib
 import struct
 import threading
@@ -35,6 +36,9 @@ MAX_CONTEXTS: Final = 128  # PS3.8 9.3.2.2: odd IDs of one byte
 MAX_SUB_ITEMS: Final = 8192
 """Of one request: 128 contexts of 63 transfer syntaxes, which are all there are and more. What
 pynetdicom needs for so many is a fifth of a second."""
+
+MANY_SUB_ITEMS: Final = 1024
+"""Requests with more are decoded one at a time, so that a flood of them leaves time to others."""
 
 REMEMBERED: Final = 64
 """Requests whose answer is kept. A node has a few dozen senders; an answer is some kilobytes."""
@@ -83,6 +87,7 @@ class Negotiator:
         # By digest: a request may hold a password (PS3.7 D.3.3.7), which is not to be kept.
         self._remembered: dict[bytes, Agreement] = {}
         self._changing = threading.Lock()
+        self._decoding_many = threading.Lock()
 
     def agree(self, encoded: bytes) -> Agreement | None:
         """Answer a request of a peer that may associate.
@@ -100,13 +105,14 @@ class Negotiator:
         digest = hashlib.sha256(encoded).digest()
         agreement = self._remembered.get(digest)
         if agreement is None:
-            bound(encoded)
-            pdu = A_ASSOCIATE_RQ()
-            pdu.decode(encoded)
-            request = pdu.to_primitive()
-            if request.application_context_name != APPLICATION_CONTEXT_NAME:
-                return None
-            agreement = self._negotiate(request)
+            is_large = count_items(encoded) > MANY_SUB_ITEMS
+            with self._decoding_many if is_large else contextlib.nullcontext():
+                pdu = A_ASSOCIATE_RQ()
+                pdu.decode(encoded)
+                request = pdu.to_primitive()
+                if request.application_context_name != APPLICATION_CONTEXT_NAME:
+                    return None
+                agreement = self._negotiate(request)
             with self._changing:
                 if len(self._remembered) >= REMEMBERED:
                     self._remembered.pop(next(iter(self._remembered)))
@@ -153,8 +159,8 @@ class Negotiator:
         yield version
 
 
-def bound(encoded: bytes) -> None:
-    """Count the items of a request without decoding them.
+def count_items(encoded: bytes) -> int:
+    """Count the items of a request, and those in them, without decoding them.
 
     Raises:
         TooManyItemsError: There are more than a sensible request has.
@@ -176,6 +182,7 @@ def bound(encoded: bytes) -> None:
                     raise TooManyItemsError
         if left < 0 or contexts > MAX_CONTEXTS:
             raise TooManyItemsError
+    return MAX_SUB_ITEMS - left
 
 
 def _items(encoded: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -6,6 +6,7 @@ want around them is built for each message and sends nothing itself.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
@@ -14,7 +15,12 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 
 from dicomanon_node.errors import NodeError
-from dicomanon_node.network.pdus import SERVICE_PROVIDER, SERVICE_USER
+from dicomanon_node.network.pdus import (
+    INVALID_PARAMETER_VALUE,
+    NO_REASON,
+    SERVICE_PROVIDER,
+    SERVICE_USER,
+)
 from dicomanon_node.network.transfer import ProtocolViolationError
 
 
@@ -23,11 +29,18 @@ class UnserviceableError(NodeError):
 
     Attributes:
         source: Of the A-ABORT.
+        reason: Of the A-ABORT.
     """
 
-    def __init__(self, source: int) -> None:
+    def __init__(self, source: int, reason: int = NO_REASON) -> None:
         super().__init__("message that no service takes")
         self.source = source
+        self.reason = reason
+
+
+_SMALLEST_PDU_BYTES: Final = 7
+"""A PDV header and one byte. pynetdicom cuts fragments of what a peer says less the header, be it
+nothing or less than that."""
 
 
 def answer(
@@ -63,7 +76,7 @@ def answer(
     except Exception:  # noqa: BLE001  (decoding what a peer sends raises anything)
         raise ProtocolViolationError("message cannot be understood") from None
     if not association.dul.event_queue.empty():  # Evt19: it decodes, and is no message
-        raise UnserviceableError(SERVICE_PROVIDER)
+        raise UnserviceableError(SERVICE_PROVIDER, INVALID_PARAMETER_VALUE)
     return association.serve()
 
 
@@ -78,7 +91,9 @@ class _Bystander(Association):
     ) -> None:
         super().__init__(entity, "acceptor")
         self._accepted_cx = dict(contexts)
-        self.requestor.maximum_length = peer_max_pdu_bytes
+        self.requestor.maximum_length = (
+            max(peer_max_pdu_bytes, _SMALLEST_PDU_BYTES) if peer_max_pdu_bytes else 0
+        )
         self.is_established = True
 
     def _abort_blocking(self, block: bool = True) -> None:  # noqa: ARG002  (pynetdicom's)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from dicomanon_node.network.failures import ProtocolError
+from dicomanon_node.network.pdus import P_DATA_TF
 
-P_DATA_TF: Final = 0x04
 COMMAND: Final = 0x01  # message control header (PS3.8 E.2)
 LAST: Final = 0x02
 

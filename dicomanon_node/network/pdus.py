@@ -11,6 +11,11 @@ from typing import Final
 SERVICE_USER: Final = 0x00  # abort sources (PS3.8 Table 9-26)
 SERVICE_PROVIDER: Final = 0x02
 
+NO_REASON: Final = 0x00  # abort reasons of the service provider (PS3.8 Table 9-26)
+UNRECOGNIZED_PDU: Final = 0x01
+UNEXPECTED_PDU: Final = 0x02
+INVALID_PARAMETER_VALUE: Final = 0x06
+
 _LENGTH: Final = 4  # of all three
 _REJECT = struct.Struct(">BxLxBBB")
 _SHORT = struct.Struct(">BxLxxBB")
@@ -27,6 +32,9 @@ class PduType(IntEnum):
     A_RELEASE_RP = 0x06
     A_ABORT = 0x07
 
+
+P_DATA_TF: Final = PduType.P_DATA_TF.value
+"""Apart: a plain number, for where it is looked at for each PDU."""
 
 RELEASE_RP: Final = _SHORT.pack(PduType.A_RELEASE_RP, _LENGTH, 0, 0)
 """The A-RELEASE-RP (PS3.8 9.3.7)."""

@@ -40,6 +40,8 @@ PROTOCOL_VERSION: Final = Rejection("protocol-version", 1, 2, 2)
 APPLICATION_CONTEXT: Final = Rejection("application-context", 1, 1, 2)
 CHECK_FAILED: Final = Rejection("peer-check-failed", 2, 1, 1)
 DRAINING: Final = Rejection("draining", 2, 3, 1)
+LOCAL_LIMIT: Final = Rejection("local-limit", 2, 3, 2)
+PEER_LIMIT: Final = Rejection("peer-limit", 2, 3, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RP, A_RELEASE_RQ
 from pynetdicom.pdu_primitives import A_ABORT
 
-from dicomanon_node.network import command, p_data, proposal
+from dicomanon_node.network import command, p_data, pdus, proposal
 from dicomanon_node.network.command import CommandField
 from dicomanon_node.network.failures import (
     AssociationAbortedError,
@@ -385,7 +385,7 @@ class Requestor:
     def _next_data(self, timeout_s: float) -> bytes:
         """Wait for a P-DATA-TF: whatever else comes ends the association."""
         kind, pdu = self._established().receive(timeout_s)
-        if kind != p_data.P_DATA_TF:
+        if kind != pdus.P_DATA_TF:
             raise self._unexpected(kind, pdu)
         return pdu
 

@@ -110,7 +110,12 @@ class ListenerSettings:
         acse_timeout_s: Seconds a connection has to bring its A-ASSOCIATE-RQ (ARTIM).
         idle_timeout_s: Seconds of silence after which an association is aborted, also in
             the middle of an instance. Time the storage service takes does not count.
-        max_associations: Connections at a time, with or without an association.
+        pdu_timeout_s: Seconds the peer has for the rest of a PDU it has begun, and to take
+            one of ours, beside what `min_bytes_per_s` allows.
+        min_bytes_per_s: What the peer has to send of a PDU in addition to `pdu_timeout_s`,
+            and of a message in addition to `idle_timeout_s`, counted while we wait for it.
+        max_associations: Associations at a time.
+        max_associations_per_peer: Of them, from one address; 0 is half of them, rounded up.
     """
 
     ae_titles: tuple[str, ...]
@@ -121,7 +126,10 @@ class ListenerSettings:
     max_pdu_bytes: int = 131072
     acse_timeout_s: float = 30.0
     idle_timeout_s: float = 60.0
+    pdu_timeout_s: float = 60.0
+    min_bytes_per_s: int = 1024
     max_associations: int = 100
+    max_associations_per_peer: int = 0
 
 
 class Ending(StrEnum):
@@ -131,9 +139,11 @@ class Ending(StrEnum):
     ABORTED = "aborted"  # A-ABORT from the peer
     LOST = "lost"  # the transport connection closed
     TIMEOUT = "timeout"  # the peer was silent for too long; we aborted or, early on, closed
+    SLOW = "slow"  # the peer sent, or took, too little in its time; we aborted
+    YIELDED = "yielded"  # there was no room for another, and the peer was silent; we aborted
     PROTOCOL_ERROR = "protocol-error"  # the peer violated PS3.7 or PS3.8; we aborted or rejected
     STOPPED = "stopped"  # the node ends; we aborted
-    LIMIT = "limit"  # no descriptor or thread left for it; closed unread
+    LIMIT = "limit"  # no descriptor, thread or place left for it; closed
     INTERNAL_ERROR = "internal-error"  # a fault of ours; we aborted
 
 

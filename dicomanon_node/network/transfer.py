@@ -15,6 +15,7 @@ from dicomanon_node.errors import NodeError, Reason, Status
 from dicomanon_node.network import command
 from dicomanon_node.network.command import Command, CommandField
 from dicomanon_node.network.contexts import AcceptedContext
+from dicomanon_node.network.pdus import P_DATA_TF
 from dicomanon_node.network.service import (
     AssociationFacts,
     Instance,
@@ -27,10 +28,16 @@ MAX_OTHER_DATASET_BYTES: Final = 1024 * 1024
 """Of a message that is not a C-STORE-RQ. No service we accept has one; without a bound a
 peer could make pynetdicom collect it in memory for ever."""
 
+TINY_FRAGMENT_BYTES: Final = 64
+MAX_TINY_FRAGMENTS: Final = 4096
+"""Fragments of a message that may be tinier than that, or empty. An honest message has one, its
+last; each costs as much time as one of 100 KiB, so a stream of them is an attack."""
+
+MAX_HELD_FRAGMENTS: Final = 1024
+"""Fragments that wait for the service at a time: each view takes 200 bytes."""
+
 DEFAULT_PEER_PDU_BYTES: Final = 16 * 1024
 """For a requestor that does not say how much it can receive: what everybody can."""
-
-INVALID_PDU_PARAMETER_VALUE: Final = 0x06  # provider reason of A-ABORT (PS3.8 Table 9-26)
 
 NO_DATASET: Final = Outcome(Status.CANNOT_UNDERSTAND, "C-STORE-RQ without data set")
 
@@ -40,7 +47,6 @@ _PDV_HEADER = struct.Struct(">LBB")  # length, context ID, message control heade
 _PDV_HEADER_BYTES: Final = _PDV_HEADER.size
 _PDV_LENGTH_OVERHEAD: Final = 2  # the length counts context ID and control header
 _PDU_AND_PDV_HEADER = struct.Struct(">BBLLBB")
-_P_DATA_TF: Final = 0x04
 _COMMAND: Final = 0x01  # message control header (PS3.8 E.2); the other six bits are not checked
 _LAST: Final = 0x02
 
@@ -65,6 +71,7 @@ class DataTransfer:
 
     Attributes:
         pdu_left: Bytes of the current P-DATA-TF's body that are still to come.
+        message_count: Messages that have come as a whole.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class DataTransfer:
         peer_max_pdu_bytes: int | None,
     ) -> None:
         self.pdu_left = 0
+        self.message_count = 0
         self._contexts = contexts
         self._service = service
         self._association = association
@@ -92,6 +100,7 @@ class DataTransfer:
         self._fragment_left = 0
         self._fragment_control = 0
         self._context_id = 0  # of the message being received; 0 between messages
+        self._tiny_left = MAX_TINY_FRAGMENTS
 
         self._command = bytearray()
         self._expects_dataset = False
@@ -101,9 +110,20 @@ class DataTransfer:
         self._verdict: Outcome | None = None  # known before the data set has come
         self._other: bytearray | None = None  # data set of a message to relay
 
+    @property
+    def is_within_message(self) -> bool:
+        """Whether the rest of a message is still to come."""
+        return bool(self._context_id)
+
     def begin_pdu(self, length: int) -> None:
-        """A P-DATA-TF with a body of `length` bytes starts."""
+        """A P-DATA-TF with a body of `length` bytes starts.
+
+        Raises:
+            ProtocolViolationError: There were too many without any PDV.
+        """
         self.pdu_left = length
+        if not length:
+            self._spend_tiny()
 
     def feed(self, chunk: memoryview) -> int:
         """Take bytes that follow in the body of the current P-DATA-TF.
@@ -129,8 +149,7 @@ class DataTransfer:
                 length -= _PDV_LENGTH_OVERHEAD
                 if not 0 <= length <= self.pdu_left - position:
                     raise ProtocolViolationError("length of a PDV does not fit its PDU")
-                self._begin_fragment(context_id, control)
-                self._fragment_left = length
+                self._begin_fragment(context_id, control, length)
             taken = min(self._fragment_left, available - position)
             if taken:
                 fragment = chunk[position : position + taken]
@@ -171,7 +190,7 @@ class DataTransfer:
             except Exception as error:  # noqa: BLE001  (nobody is left to be told but the observer)
                 self._failed(error)
 
-    def _begin_fragment(self, context_id: int, control: int) -> None:
+    def _begin_fragment(self, context_id: int, control: int, length: int) -> None:
         is_command = bool(control & _COMMAND)
         if is_command == self._expects_dataset:
             raise ProtocolViolationError("fragment out of turn")
@@ -179,8 +198,11 @@ class DataTransfer:
             raise ProtocolViolationError("fragment of a presentation context that is not accepted")
         if self._context_id not in (0, context_id):
             raise ProtocolViolationError("fragment of another presentation context in a message")
+        if length < TINY_FRAGMENT_BYTES:
+            self._spend_tiny()
         self._context_id = context_id
         self._fragment_control = control
+        self._fragment_left = length
 
     def _take_command(self, fragment: memoryview) -> None:
         if len(self._command) + len(fragment) > command.MAX_COMMAND_SET_BYTES:
@@ -190,6 +212,8 @@ class DataTransfer:
     def _take_dataset(self, fragment: memoryview) -> None:
         if self._other is None:
             self._fragments.append(fragment)
+            if len(self._fragments) >= MAX_HELD_FRAGMENTS:
+                self.flush()
             return
         if len(self._other) + len(fragment) > MAX_OTHER_DATASET_BYTES:
             raise ProtocolViolationError("data set of another service over its limit")
@@ -277,7 +301,7 @@ class DataTransfer:
         return self._verdict
 
     def _answer(self, request: StoreRequest, outcome: Outcome) -> None:
-        self._context_id = 0
+        self._message_complete()
         if outcome.status == Status.SUCCESS:
             self._association.stored_count += 1
         else:
@@ -287,8 +311,19 @@ class DataTransfer:
             command_pdus(request.presentation_context_id, response, self._peer_max_pdu_bytes)
         )
 
+    def _spend_tiny(self) -> None:
+        self._tiny_left -= 1
+        if self._tiny_left < 0:
+            raise ProtocolViolationError("tiny fragments without end")
+
+    def _message_complete(self) -> None:
+        self._context_id = 0
+        self._tiny_left = MAX_TINY_FRAGMENTS
+        self.message_count += 1
+
     def _relay_message(self, dataset: bytes | None) -> None:
-        context_id, self._context_id = self._context_id, 0
+        context_id = self._context_id
+        self._message_complete()
         command_set = bytes(self._command)
         self._command.clear()
         self._other = None
@@ -311,8 +346,6 @@ def command_pdus(context_id: int, command_set: bytes, max_pdu_bytes: int) -> byt
         fragment = command_set[start : start + room]
         control = _COMMAND | (_LAST if start + room >= size else 0)
         length = len(fragment) + _PDV_LENGTH_OVERHEAD
-        pdus.append(
-            _PDU_AND_PDV_HEADER.pack(_P_DATA_TF, 0, length + 4, length, context_id, control)
-        )
+        pdus.append(_PDU_AND_PDV_HEADER.pack(P_DATA_TF, 0, length + 4, length, context_id, control))
         pdus.append(fragment)
     return b"".join(pdus)

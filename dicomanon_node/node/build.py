@@ -158,5 +158,8 @@ def listener_settings(config: Config) -> ListenerSettings:
         max_pdu_bytes=listener.max_pdu_bytes,
         acse_timeout_s=listener.acse_timeout_s,
         idle_timeout_s=listener.idle_timeout_s,
+        pdu_timeout_s=listener.pdu_timeout_s,
+        min_bytes_per_s=listener.min_bytes_per_s,
         max_associations=listener.max_associations,
+        max_associations_per_peer=listener.max_associations_per_peer,
     )

@@ -12,6 +12,7 @@ from dicomanon_node.network.loads import Load
 from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
 from dicomanon_node.node import build
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
+from dicomanon_node.node.tally import Tally
 from dicomanon_node.ops import logs
 
 DRAIN_S: Final = 20.0
@@ -26,40 +27,53 @@ _LOOK_S: Final = 0.5
 
 
 class LoggingObserver:
-    """Writes what became of each association to the log. Thread-safe."""
+    """Writes what became of each association to the log. Thread-safe.
+
+    Connections and associations that brought nothing are counted once there are many.
+    """
 
     def __init__(self) -> None:
         self._log = logs.get()
+        self._tally = Tally(self._log)
+
+    def flush(self) -> None:
+        """Write what was counted so far."""
+        self._tally.flush()
 
     def rejected(self, reason: str, association: AssociationFacts) -> None:
         """An association was rejected."""
-        self._log.event(
+        self._tally.event(
             "association.rejected",
-            association=association.association_id,
-            calling_aet=association.calling_aet,
-            called_aet=association.called_aet,
-            peer=association.peer_address,
-            reason=reason,
+            "reason",
+            reason,
+            association.peer_address,
+            {
+                "association": association.association_id,
+                "calling_aet": association.calling_aet,
+                "called_aet": association.called_aet,
+            },
         )
 
     def closed(self, association: AssociationFacts, how: Ending) -> None:
         """An established association has ended."""
-        self._log.event(
-            "association.closed",
-            association=association.association_id,
-            calling_aet=association.calling_aet,
-            called_aet=association.called_aet,
-            peer=association.peer_address,
-            how=how,
-            stored=association.stored_count,
-            refused=association.refused_count,
-            bytes=association.received_bytes,
-            ms=(time.monotonic() - association.opened) * 1000,
-        )
+        keys: dict[str, object] = {
+            "association": association.association_id,
+            "calling_aet": association.calling_aet,
+            "called_aet": association.called_aet,
+            "stored": association.stored_count,
+            "refused": association.refused_count,
+            "bytes": association.received_bytes,
+            "ms": (time.monotonic() - association.opened) * 1000,
+        }
+        peer = association.peer_address
+        if how is Ending.RELEASED or association.stored_count or association.received_bytes:
+            self._log.event("association.closed", peer=peer, how=how, **keys)
+        else:
+            self._tally.event("association.closed", "how", how, peer, keys)
 
     def unassociated(self, peer_address: str, how: Ending) -> None:
         """A connection ended without an association."""
-        self._log.event("connection.dropped", peer=peer_address, how=how)
+        self._tally.event("connection.dropped", "how", how, peer_address, {})
 
     def failed(self, association: AssociationFacts | None, error: Exception) -> None:
         """A fault of ours."""
@@ -88,7 +102,8 @@ def receive(
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
-    listener = Listener(build.listener_settings(config), service, LoggingObserver(), load)
+    observer = LoggingObserver()
+    listener = Listener(build.listener_settings(config), service, observer, load)
     is_patient = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -119,6 +134,7 @@ def receive(
     if not _is_idle_within(DRAIN_S, listener):
         listener.abort_all()
         listener.wait_idle(ABORT_S)
+    observer.flush()
 
 
 def _is_idle_within(seconds: float, listener: Listener) -> bool:

@@ -186,6 +186,7 @@ _DECLARED = (
         k.PEER,
         k.REASON,
         k.ERROR,
+        k.COUNT,
     ),
     _declare(
         "association.closed",
@@ -200,6 +201,7 @@ _DECLARED = (
         k.REFUSED,
         k.BYTES,
         k.MS,
+        k.COUNT,
     ),
     _declare(
         "connection.dropped",
@@ -207,6 +209,7 @@ _DECLARED = (
         "A TCP connection ended before it became an association: a health check, a port scan.",
         k.PEER,
         k.HOW,
+        k.COUNT,
     ),
     # Instances.
     _declare(

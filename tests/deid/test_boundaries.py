@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from support_deid import EXPLICIT, IMPLICIT, basic_dataset, decode, deidentify, encode, pieces
 
-from dicomanon_node.deid.boundaries import HeaderScanner, Limits, PixelTail
+from dicomanon_node.deid.boundaries import MAX_TOP_LEVEL, HeaderScanner, Limits, PixelTail
 from dicomanon_node.errors import Reason, Refused
 
 UNDEFINED = 0xFFFFFFFF
@@ -173,3 +173,14 @@ def test_a_header_over_its_limit_is_refused_before_it_has_been_collected() -> No
         any(scanner.feed(fragment) for fragment in pieces(body, range(0, len(body), 100)))
     assert refused.value.reason is Reason.HEADER_TOO_LARGE
     assert len(scanner.buffer) < 1000
+
+
+def test_more_elements_outside_of_sequences_than_memory_is_held_for_are_refused() -> None:
+    body = encode(basic_dataset())
+    tiny = b"".join(
+        struct.pack("<HH2sH", 0x0011 + 2 * (n >> 15), 0x1000 + (n & 0x7FFF), b"SH", 0)
+        for n in range(MAX_TOP_LEVEL)
+    )
+    with pytest.raises(Refused) as refused:
+        deidentify(body + tiny)
+    assert refused.value.reason is Reason.TOO_MANY_ELEMENTS

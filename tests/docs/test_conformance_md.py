@@ -99,9 +99,12 @@ def test_limits_and_times_are_the_defaults_of_the_program() -> None:
     received = scp["maximum PDU received"]
     assert f"`listener.max_pdu_bytes`, {listener.max_pdu_bytes}," in received
     assert f"{PDU_TOLERANCE_BYTES} bytes" in received
-    assert scp["connections at a time, each process"].startswith(
+    assert scp["associations at a time, each process"].startswith(
         f"`listener.max_associations`, {listener.max_associations};"
     )
+    pace = scp["time for the rest of a PDU, and to take an answer"]
+    assert pace.startswith(f"`listener.pdu_timeout_s`, {listener.pdu_timeout_s:g} s,")
+    assert pace.endswith(f"`min_bytes_per_s`, {listener.min_bytes_per_s}")
     assert scp["time to A-ASSOCIATE-RQ (ARTIM)"].endswith(f", {listener.acse_timeout_s:g} s")
     assert scp["silence until A-ABORT"].endswith(f", {listener.idle_timeout_s:g} s")
 

@@ -5,11 +5,12 @@ from support_docs import ROOT, code, section, tables
 
 from dicomanon_node.delivery.dicom import judge_status
 from dicomanon_node.errors import DeferredError, Reason, RejectedError, Status
-from dicomanon_node.network import peers, transfer
+from dicomanon_node.network import pdus, peers, transfer
 from dicomanon_node.network.peers import Rejection
+from dicomanon_node.network.service import Ending
 
 TEXT = (ROOT / "docs" / "status.md").read_text(encoding="utf-8")
-GIVEN, RESERVED, REJECTIONS, ANSWERS = tables(TEXT)
+GIVEN, RESERVED, REJECTIONS, ABORTS, ANSWERS = tables(TEXT)
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "dicomanon_node").rglob("*.py"))
@@ -33,6 +34,19 @@ def test_temporary_reasons_and_no_others_are_to_be_sent_again() -> None:
 def test_what_is_called_not_given_is_used_nowhere() -> None:
     used = {reason.code for reason in Reason if re.search(rf"Reason\.{reason.name}\b", SOURCES)}
     assert {code(reason) for _, _, reason, _, _ in GIVEN} == used
+
+
+def test_aborts_say_what_ps3_8_table_9_26_says_and_end_as_the_log_says() -> None:
+    reasons = {
+        pdus.NO_REASON,
+        pdus.UNRECOGNIZED_PDU,
+        pdus.UNEXPECTED_PDU,
+        pdus.INVALID_PARAMETER_VALUE,
+    }
+    assert {int(reason) for _, _, reason, _ in ABORTS} == reasons
+    # Only the service-provider has reasons.
+    assert {reason for _, source, reason, _ in ABORTS if source == "0"} == {"0"}
+    assert {code(how) for *_, how in ABORTS} <= set(Ending)
 
 
 def test_every_condition_is_told_apart() -> None:

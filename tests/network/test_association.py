@@ -1,9 +1,11 @@
 """Associations over real sockets: how they begin, how they end, what they survive."""
 
+import contextlib
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -43,6 +45,8 @@ from dicomanon_node.network.peers import Peer
 from dicomanon_node.network.service import AssociationFacts, Ending, Outcome, StoreRequest
 
 NO_REASON = b"\0\0\0\0"
+PROVIDER_UNRECOGNIZED = b"\0\0\x02\x01"
+PROVIDER_UNEXPECTED = b"\0\0\x02\x02"
 PROVIDER_INVALID_PARAMETER = b"\0\0\x02\x06"
 HALF_OBJECT = p_data(pdv(1, 3, store_rq())) + p_data(pdv(1, 0, b"half"))
 ECHO_RQ = command_set(
@@ -126,7 +130,7 @@ def test_a_handler_slower_than_the_idle_time_out_harms_nothing() -> None:
 
 
 def test_a_peer_that_reads_no_answers_is_given_up() -> None:
-    with running_node(idle_timeout_s=0.5) as node:
+    with running_node(pdu_timeout_s=0.5) as node:
         peer = socket.socket()
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with peer:
@@ -142,7 +146,7 @@ def test_a_peer_that_reads_no_answers_is_given_up() -> None:
                     continue
                 except OSError:
                     break
-            assert node.observer.ending() in (Ending.LOST, Ending.TIMEOUT)
+            assert node.observer.ending() in (Ending.LOST, Ending.SLOW)
 
 
 # Who may associate.
@@ -281,7 +285,10 @@ def test_a_peer_that_falls_silent_in_the_middle_is_dropped(begun: bytes) -> None
 
 
 def test_a_peer_that_keeps_sending_is_not_idle() -> None:
-    with running_node(idle_timeout_s=0.8) as node, RawRequestor(node.port) as peer:
+    with (
+        running_node(idle_timeout_s=0.8, min_bytes_per_s=1) as node,
+        RawRequestor(node.port) as peer,
+    ):
         peer.associate()
         peer.send(p_data(pdv(1, 3, store_rq())))
         for _ in range(11):
@@ -314,14 +321,26 @@ def test_a_flood_after_our_abort_ends_with_the_connection() -> None:
     ("stream", "reason"),
     [
         (struct.pack(">BxL", 1, 0xFFFFFFFF), PROVIDER_INVALID_PARAMETER),
-        (struct.pack(">BxL", 1, 1024 * 1024 + 1), PROVIDER_INVALID_PARAMETER),
+        (struct.pack(">BxL", 1, 512 * 1024 + 1), PROVIDER_INVALID_PARAMETER),
+        (struct.pack(">BxL", 7, 0xFFFFFFFF), PROVIDER_INVALID_PARAMETER),
+        (struct.pack(">BxL", 3, 0xFFFFFFFF), NO_REASON),
         (b"GET / HTTP/1.1\r\n\r\n", NO_REASON),
         (message(store_rq(), b"x"), NO_REASON),
         (RELEASE_RQ, NO_REASON),
         (b"\x01\x00\x00\x00\x00\x04abcd", NO_REASON),
         (associate_rq().replace(b"RAW" + b" " * 13, b"\xff\xfe" + b" " * 14), NO_REASON),
     ],
-    ids=["4 GiB", "1 MiB", "HTTP", "P-DATA", "release", "truncated", "title"],
+    ids=[
+        "4 GiB",
+        "over 512 KiB",
+        "abort of 4 GiB",
+        "answer of 4 GiB",
+        "HTTP",
+        "P-DATA",
+        "release",
+        "truncated",
+        "title",
+    ],
 )
 def test_what_is_no_association_request_is_aborted(stream: bytes, reason: bytes) -> None:
     with running_node() as node, RawRequestor(node.port) as peer:
@@ -345,34 +364,49 @@ def test_a_request_with_another_protocol_version_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    "stream",
+    ("stream", "reason"),
     [
-        struct.pack(">BxL", 4, 0xFFFFFFFF),
-        struct.pack(">BxL", 4, 131072 + 129),
-        struct.pack(">BxL", 5, 0xFFFFFFFF),
-        b"\x2a\x00\x00\x00\x00\x00",
-        associate_rq(),
-        p_data(pdv(9, 3, store_rq())),
-        message(command_set(CommandField=0x0100, MessageID=1, CommandDataSetType=0x0101), None),
-        message(command_set(CommandField=0x7777, MessageID=1, CommandDataSetType=0x0101), None),
+        (struct.pack(">BxL", 4, 0xFFFFFFFF), PROVIDER_INVALID_PARAMETER),
+        (struct.pack(">BxL", 4, 131072 + 129), PROVIDER_INVALID_PARAMETER),
+        (struct.pack(">BxL", 5, 0xFFFFFFFF), PROVIDER_INVALID_PARAMETER),
+        (b"\x2a\x00\x00\x00\x00\x00", PROVIDER_UNRECOGNIZED),
+        (b"\x2a\x00\xff\xff\xff\xff", PROVIDER_UNRECOGNIZED),
+        (associate_rq(), PROVIDER_UNEXPECTED),
+        (struct.pack(">BxL", 2, 0xFFFFFFFF), PROVIDER_UNEXPECTED),
+        (b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00", PROVIDER_UNEXPECTED),
+        (p_data(pdv(9, 3, store_rq())), PROVIDER_INVALID_PARAMETER),
+        (
+            message(command_set(CommandField=0x0100, MessageID=1, CommandDataSetType=0x0101), None),
+            PROVIDER_INVALID_PARAMETER,
+        ),
+        (
+            message(command_set(CommandField=0x7777, MessageID=1, CommandDataSetType=0x0101), None),
+            PROVIDER_INVALID_PARAMETER,
+        ),
     ],
     ids=[
         "P-DATA of 4 GiB",
         "P-DATA over the maximum",
         "release of 4 GiB",
         "unknown PDU",
+        "unknown PDU of 4 GiB",
         "second request",
+        "answer of 4 GiB",
+        "release response",
         "unknown context",
         "N-EVENT-REPORT",
         "unknown message",
     ],
 )
 @pytest.mark.parametrize("in_object", [False, True])
-def test_a_violation_aborts_and_abandons(stream: bytes, in_object: bool) -> None:
+def test_a_violation_aborts_and_abandons(stream: bytes, reason: bytes, in_object: bool) -> None:
     with running_node() as node, RawRequestor(node.port) as peer:
         peer.associate()
         peer.send((HALF_OBJECT if in_object else b"") + stream)
-        assert peer.pdu()[0] == ABORT_TYPE
+        kind, body = peer.pdu()
+        assert kind == ABORT_TYPE
+        # A message on top of half an object is a violation of another kind.
+        assert body == (reason if not in_object or stream[0] != 4 else PROVIDER_INVALID_PARAMETER)
         assert peer.is_closed()
         assert node.observer.ending() is Ending.PROTOCOL_ERROR
         assert [(i.finished, i.abandoned) for i in node.service.instances] == [(0, 1)] * in_object
@@ -541,3 +575,147 @@ def test_associations_do_not_disturb_each_other() -> None:
         assert len(node.service.instances) == count * 5
         for instance in node.service.instances:
             assert instance.data == instance.request.sop_instance_uid.encode() * 5000
+
+
+# Pace.
+
+
+def drip(peer: RawRequestor, stream: bytes, is_over: Callable[[], object]) -> None:
+    """Send a stream byte by byte, slowly, until it is over."""
+    for byte in stream:
+        try:
+            peer.send(bytes([byte]))
+        except OSError:
+            return
+        if is_over():
+            return
+        time.sleep(0.02)  # the dripping itself, not a wait for something
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        struct.pack(">BxL", 4, 100_000) + bytes(1000),
+        HALF_OBJECT + struct.pack(">BxLLBB", 4, 100_000, 99_996, 1, 0) + bytes(1000),
+        struct.pack(">BxL", 5, 60) + bytes(60),
+    ],
+    ids=["PDV header", "fragment", "release"],
+)
+def test_a_pdu_that_comes_drop_by_drop_is_not_waited_for(stream: bytes) -> None:
+    with (
+        running_node(pdu_timeout_s=0.3, idle_timeout_s=60.0) as node,
+        RawRequestor(node.port) as peer,
+    ):
+        peer.associate()
+        drip(peer, stream, lambda: node.observer.endings)
+        assert node.observer.ending() in (Ending.SLOW, Ending.PROTOCOL_ERROR)
+        assert node.listener.active_count == 0
+
+
+def test_an_object_in_small_pdus_without_end_is_not_waited_for() -> None:
+    small = p_data(pdv(1, 0, b"x"))
+    with (
+        running_node(idle_timeout_s=0.5, min_bytes_per_s=10_000) as node,
+        RawRequestor(node.port) as peer,
+    ):
+        peer.associate()
+        peer.send(p_data(pdv(1, 3, store_rq())))
+        for _ in range(1000):
+            try:
+                peer.send(small)
+            except OSError:
+                break
+            if node.observer.endings:
+                break
+            time.sleep(0.02)  # the pace of the peer, not a wait for something
+        assert node.observer.ending() is Ending.SLOW
+        assert [(i.finished, i.abandoned) for i in node.service.instances] == [(0, 1)]
+
+
+def test_pauses_between_objects_are_not_counted_against_them() -> None:
+    with (
+        running_node(pdu_timeout_s=0.25, idle_timeout_s=0.5) as node,
+        RawRequestor(node.port) as peer,
+    ):
+        peer.associate()
+        for number in range(4):
+            stream = message(store_rq(number + 1), b"x")
+            peer.send(stream[:3])
+            time.sleep(0.1)  # a pause within a PDU
+            peer.send(stream[3:])
+            assert peer.response().Status == 0x0000
+            time.sleep(0.2)  # and one between objects: together longer than either time
+        peer.release()
+        assert node.observer.ending() is Ending.RELEASED
+
+
+def test_a_slow_line_is_no_offence() -> None:
+    with (
+        running_node(idle_timeout_s=0.5, pdu_timeout_s=0.5, min_bytes_per_s=1000) as node,
+        RawRequestor(node.port) as peer,
+    ):
+        peer.associate()
+        stream = message(store_rq(), bytes(6000), fragment_bytes=3000)
+        for start in range(0, len(stream), 300):
+            peer.send(stream[start : start + 300])
+            time.sleep(0.05)  # the line
+        assert peer.response().Status == 0x0000
+
+
+def test_stopping_does_not_wait_for_a_peer_that_reads_no_answers() -> None:
+    with running_node(pdu_timeout_s=600.0, idle_timeout_s=600.0) as node:
+        peer = socket.socket()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with peer:
+            peer.settimeout(0.5)
+            peer.connect(("127.0.0.1", node.port))
+            peer.sendall(associate_rq([(5, VERIFICATION, [IMPLICIT])]))
+            stream = message(ECHO_RQ, None, 5) * 500
+            with contextlib.suppress(TimeoutError):  # both socket buffers are full
+                while True:
+                    peer.sendall(stream)
+            node.listener.abort_all()
+            assert node.observer.ending() is Ending.STOPPED
+
+
+# The end of an association.
+
+
+@pytest.mark.parametrize("offence", [b"\x2a\0\0\0\0\0", RELEASE_RQ, associate_rq()])
+def test_the_peers_abort_ends_the_wait_for_it_to_close(
+    offence: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(association, "CLOSE_WAIT_S", 60.0)
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(offence)
+        peer.pdu()
+        peer.send(struct.pack(">BxL", 4, 10) + bytes(10))  # on its way already
+        peer.send(abort_rq()[:3])
+        peer.send(abort_rq()[3:])
+        assert peer.is_closed()
+        wait_until(lambda: node.listener.connection_count == 0)
+
+
+def test_messages_of_other_services_come_to_an_end() -> None:
+    request = command_set(
+        AffectedSOPClassUID=CT, CommandField=0x0020, MessageID=1, Priority=0, CommandDataSetType=1
+    )
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate()
+        peer.send(message(request, b"") * (association.MAX_OTHER_MESSAGES + 1))
+        assert node.observer.ending() is Ending.PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 6, 7])
+def test_a_peer_that_receives_next_to_nothing_is_answered_or_aborted(size: int) -> None:
+    request = command_set(
+        AffectedSOPClassUID=VERIFICATION,
+        CommandField=0x0030,
+        MessageID=1,
+        CommandDataSetType=1,
+    )
+    with running_node() as node, RawRequestor(node.port) as peer:
+        peer.associate(associate_rq([(1, VERIFICATION, [IMPLICIT])], max_pdu_bytes=size))
+        peer.send(message(request, b""))
+        assert peer.pdu()[0] in (ABORT_TYPE, P_DATA_TYPE)

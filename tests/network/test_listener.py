@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support_network import (
     ABORT_TYPE,
+    AC_TYPE,
     CT,
     RELEASE_RQ,
     RJ_TYPE,
@@ -21,6 +22,7 @@ from support_network import (
     MemoryService,
     RawRequestor,
     Recorder,
+    StoredInstance,
     abort_rq,
     associate_rq,
     message,
@@ -31,10 +33,11 @@ from support_network import (
     wait_until,
 )
 
-from dicomanon_node.network import association, workers
+from dicomanon_node.network import association, registry, workers
 from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.listener import Listener, bind, prepare_socket
-from dicomanon_node.network.service import Ending
+from dicomanon_node.network.loads import loads
+from dicomanon_node.network.service import AssociationFacts, Ending, StoreRequest
 from dicomanon_node.network.workers import Workers
 
 
@@ -144,36 +147,141 @@ def test_a_connection_leaves_no_thread_and_no_descriptor(monkeypatch: pytest.Mon
             peer.release()
         wait_until(lambda: node.listener.connection_count == 0)
         before = descriptor_count()
-        wait_until(lambda: threading.active_count() == threads)
+        wait_until(lambda: threading.active_count() <= threads)
         for _ in range(20):
             with RawRequestor(node.port) as peer:
                 peer.associate()
         wait_until(lambda: node.listener.connection_count == 0)
-        wait_until(lambda: threading.active_count() == threads)
+        wait_until(lambda: threading.active_count() <= threads)
         assert descriptor_count() == before
 
 
 # Limits.
 
 
-def test_a_connection_over_the_limit_waits_until_another_ends() -> None:
-    with running_node(max_associations=2) as node:
-        with RawRequestor(node.port) as first, RawRequestor(node.port):
+def test_a_request_without_room_waits_for_an_association_that_ends_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "ROOM_WAIT_S", 10.0)
+    with running_node(max_associations=1) as node:
+        with RawRequestor(node.port) as first, RawRequestor(node.port) as second:
             first.associate()
+            second.send(associate_rq())
             wait_until(lambda: node.listener.connection_count == 2)
-            with RawRequestor(node.port) as third:
-                first.send(message(store_rq(), b"x"))
-                assert first.response().Status == 0x0000
-                assert node.listener.connection_count == 2
-                first.release()
-                third.associate()
+            first.release()
+            assert second.pdu()[0] == AC_TYPE
         wait_until(lambda: node.listener.connection_count == 0)
-        assert Ending.LIMIT not in {ending for ending, _ in node.observer.strangers}
+        assert node.observer.rejections == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"max_associations": 2, "max_associations_per_peer": 2}, "peer-limit"),
+        ({"max_associations": 2, "max_associations_per_peer": 3}, "local-limit"),
+        ({"max_associations": 4}, "peer-limit"),
+    ],
+)
+def test_an_association_over_the_limit_is_rejected_for_the_time_being(
+    limits: dict[str, int], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "ROOM_WAIT_S", 0.05)
+    with (
+        running_node(None, **limits) as node,
+        RawRequestor(node.port) as first,
+        RawRequestor(node.port) as second,
+    ):
+        first.associate()
+        second.associate()
+        with RawRequestor(node.port) as third:
+            third.send(associate_rq())
+            kind, body = third.pdu()
+            assert (kind, body[1:]) == (RJ_TYPE, b"\x02\x03\x02")  # PS3.8 Table 9-21
+            assert third.is_closed()
+        assert [code for code, _ in node.observer.rejections] == [reason]
+        first.send(message(store_rq(), b"x"))
+        assert first.response().Status == 0x0000
+        second.release()
+        with RawRequestor(node.port) as fourth:
+            fourth.associate()
+
+
+def test_one_address_leaves_associations_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "ROOM_WAIT_S", 0.05)
+    with running_node(max_associations=4) as node, contextlib.ExitStack() as stack:
+        greedy = [stack.enter_context(RawRequestor(node.port)) for _ in range(8)]
+        for peer in greedy:
+            peer.send(associate_rq())
+        answers = sorted(peer.pdu()[0] for peer in greedy)
+        assert answers == [AC_TYPE] * 2 + [RJ_TYPE] * 6
+        for address in ("127.0.0.2", "127.0.0.3"):
+            stack.enter_context(RawRequestor(node.port, address)).associate()
+
+
+def test_a_silent_association_makes_room_when_there_is_none() -> None:
+    with (
+        running_node(max_associations=1, acse_timeout_s=0.2) as node,
+        RawRequestor(node.port) as silent,
+    ):
+        silent.associate()
+        with RawRequestor(node.port) as newcomer:
+            newcomer.associate()
+            assert silent.pdu() == (ABORT_TYPE, b"\0\0\0\0")
+            assert node.observer.ending() is Ending.YIELDED
+            newcomer.send(message(store_rq(), b"x"))
+            assert newcomer.response().Status == 0x0000
+
+
+def test_an_association_that_is_served_does_not_make_room() -> None:
+    release = threading.Event()
+
+    class Slow(MemoryService):
+        def begin(self, request: StoreRequest, association: AssociationFacts) -> StoredInstance:
+            release.wait(10)
+            return super().begin(request, association)
+
+    with (
+        running_node(Slow(), max_associations=1, acse_timeout_s=0.1) as node,
+        RawRequestor(node.port) as busy,
+        RawRequestor(node.port) as newcomer,
+    ):
+        busy.associate()
+        busy.send(message(store_rq(), b"x"))
+        newcomer.send(associate_rq())
+        assert newcomer.pdu()[0] == RJ_TYPE
+        release.set()
+        assert busy.response().Status == 0x0000
+
+
+def test_silent_connections_keep_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MAX_UNASSOCIATED", 4)
+    with running_node(acse_timeout_s=60.0) as node, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(RawRequestor(node.port)) for _ in range(8)]
+        wait_until(lambda: len(node.observer.strangers) == 4)
+        assert {how for how, _ in node.observer.strangers} == {Ending.LIMIT}
+        assert silent[0].is_closed()
+        with RawRequestor(node.port) as peer:
+            peer.associate()
+
+
+def test_room_is_made_by_the_address_that_has_most_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registry, "MAX_UNASSOCIATED", 4)
+    with running_node(acse_timeout_s=60.0) as node, contextlib.ExitStack() as stack:
+        patient = stack.enter_context(RawRequestor(node.port, "127.0.0.2"))
+        wait_until(lambda: node.listener.connection_count == 1)
+        for _ in range(8):
+            stack.enter_context(RawRequestor(node.port))
+        wait_until(lambda: len(node.observer.strangers) == 5)
+        assert {address for _, address in node.observer.strangers} == {"127.0.0.1"}
+        patient.associate()
 
 
 def test_a_full_process_leaves_connections_to_its_siblings() -> None:
-    settings, observer = replace(SETTINGS, max_associations=20), Recorder()
-    one, other = (Listener(settings, MemoryService(), observer) for _ in range(2))
+    settings = replace(SETTINGS, max_associations=20, max_associations_per_peer=20)
+    observer = Recorder()
+    one, other = (Listener(settings, MemoryService(), observer, load) for load in loads(2))
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(bind("127.0.0.1", 0))
         for listener in (one, other):
@@ -188,9 +296,11 @@ def test_a_full_listener_does_not_spin_and_can_be_stopped() -> None:
     with (
         running_node(max_associations=1) as node,
         RawRequestor(node.port) as first,
-        RawRequestor(node.port),
+        RawRequestor(node.port) as second,
     ):
         first.associate()
+        second.send(associate_rq())
+        assert second.pdu()[0] == RJ_TYPE
         used_s = time.process_time()
         first.send(message(store_rq(), b"x"))
         assert first.response().Status == 0x0000

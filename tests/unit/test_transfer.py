@@ -40,7 +40,8 @@ from dicomanon_node.errors import Reason, Status
 from dicomanon_node.network.command import MAX_COMMAND_SET_BYTES, encode_store_response
 from dicomanon_node.network.contexts import AcceptedContext
 from dicomanon_node.network.reception import (
-    MAX_CONTROL_PDU_BYTES,
+    MAX_REQUEST_BYTES,
+    MAX_SHORT_PDU_BYTES,
     PDU_TOLERANCE_BYTES,
     RECEIVE_BUFFER_BYTES,
     Reception,
@@ -338,7 +339,12 @@ VIOLATIONS = {
         bytes(MAX_OTHER_DATASET_BYTES + 1),
         fragment_bytes=MAX_PDU_BYTES - 6,
     ),
-    "control PDU over its limit": struct.pack(">BxL", 1, MAX_CONTROL_PDU_BYTES + 1),
+    "request over its limit": struct.pack(">BxL", 1, MAX_REQUEST_BYTES + 1),
+    "release over its limit": struct.pack(">BxL", 5, MAX_SHORT_PDU_BYTES + 1),
+    "PDUs of nothing without end": p_data() * 5000,
+    "fragments of nothing without end": p_data(pdv(1, 3, store_rq()))
+    + p_data(*[pdv(1, 0, b"")] * 2000) * 3,
+    "object in tiny fragments": p_data(pdv(1, 3, store_rq())) + p_data(pdv(1, 0, b"x")) * 5000,
     "control PDU of 4 GiB": struct.pack(">BxL", 5, 0xFFFFFFFF),
 }
 
