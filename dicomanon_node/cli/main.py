@@ -30,6 +30,7 @@ _MODULES: Final = {
     "test-rules": "rule_tests",
     "queue": "queue",
     "logs": "logs",
+    "certs": "certs",
     "schema": "check",
     "completion": "completion",
 }

@@ -18,7 +18,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RP, A_RELEASE_RQ
@@ -37,6 +37,9 @@ from dicomanon_node.network.outstanding import Outstanding, Request
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.pdu_stream import PduStream
 from dicomanon_node.network.proposal import Agreement, Context
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 DEFAULT_MAX_PDU_BYTES: Final = 128 * 1024
 """The largest P-DATA-TF we send, also to a peer that sets no limit."""
@@ -81,13 +84,14 @@ class Requestor:
         calling_aet: Our AE title.
         called_aet: The peer's AE title.
         contexts: What to propose, at most 128.
-        connect_timeout_s: Seconds to a TCP connection.
+        connect_timeout_s: Seconds to a TCP connection, and to the end of its TLS handshake.
         association_timeout_s: Seconds to the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
         response_timeout_s: Seconds to the end of a response once all is sent, and the longest
             time without progress while sending.
         max_pdu_bytes: The largest P-DATA-TF to send; the peer's limit holds as well.
         operations_window: C-STOREs to have outstanding, if the peer grants that; 1 does not
             ask for it.
+        tls: How to speak TLS to the peer; None: the association is plain.
     """
 
     def __init__(
@@ -103,8 +107,10 @@ class Requestor:
         response_timeout_s: float = 120.0,
         max_pdu_bytes: int = DEFAULT_MAX_PDU_BYTES,
         operations_window: int = 1,
+        tls: "ClientTls | None" = None,
     ) -> None:
         self._address = (host, port)
+        self._tls = tls
         self._request = proposal.encode_request(
             calling_aet, called_aet, contexts, operations_window=operations_window
         )
@@ -149,7 +155,9 @@ class Requestor:
 
         Standard: PS3.8 7.1.
         """
-        self._stream = stream = PduStream.connect(*self._address, self._connect_timeout_s)
+        self._stream = stream = PduStream.connect(
+            *self._address, self._connect_timeout_s, self._tls
+        )
         with self._ending_on_failure():
             stream.send([self._request], self._association_timeout_s)
             kind, pdu = stream.receive(self._association_timeout_s)
