@@ -1,6 +1,8 @@
 """TLS with other makers' programs: DCMTK and Orthanc as senders and as destinations."""
 
 import json
+import socket
+import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -269,3 +271,40 @@ def test_an_invalid_certificate_keeps_the_node_from_starting_and_says_which(
     assert node.exit_code == 2
     assert "tls.key_file: is open to other users (mode 0644)" in node.errors
     assert "PRIVATE KEY" not in node.errors + node.log.read_text(encoding="utf-8")
+
+
+def serial_number_shown(node: Node) -> int:
+    """Of the certificate that a new connection gets to see."""
+    with (
+        socket.create_connection(("127.0.0.1", int(tls_port(node))), timeout=10) as connection,
+        ssl._create_unverified_context().wrap_socket(connection) as secured,  # noqa: S323  (only looked at)
+    ):
+        shown = secured.getpeercert(binary_form=True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+def test_a_renewed_certificate_is_in_use_after_a_reload_and_a_broken_one_never(
+    start_node: Start, site: Site
+) -> None:
+    first = site.authority.issue("renewed", names=HOSTS)
+    expected = x509.load_pem_x509_certificate(first.cert.read_bytes()).serial_number
+    # What a client is asked for comes after the node's own certificate was seen.
+    node = start_node(
+        settings=site.settings(
+            tls__cert_file=first.cert, tls__key_file=first.key, tls__client_certificates="optional"
+        )
+    )
+    assert serial_number_shown(node) == expected
+    renewed = site.authority.issue("renewed", names=HOSTS)  # the same files
+    number = x509.load_pem_x509_certificate(renewed.cert.read_bytes()).serial_number
+    assert serial_number_shown(node) == expected
+    done = cli("reload", "--config", node.directory / "config")
+    assert done.returncode == 0, done.stderr
+    assert serial_number_shown(node) == number != expected
+    renewed.key.chmod(0o644)
+    done = cli("reload", "--config", node.directory / "config")
+    assert done.returncode != 0
+    [failed] = node.events("node.reload_failed")
+    assert failed["path"].endswith("tls.key_file")
+    assert serial_number_shown(node) == number
