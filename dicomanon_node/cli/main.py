@@ -31,6 +31,7 @@ _MODULES: Final = {
     "queue": "queue",
     "logs": "logs",
     "hold": "hold",
+    "certs": "certs",
     "schema": "check",
     "completion": "completion",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from dicomanon_node.config.model import FolderDestination, NodeConfig
+from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig
 from dicomanon_node.config.problems import alternatives, show
 from dicomanon_node.config.shape import Location
 from dicomanon_node.deid.rules import StudyRules
@@ -17,9 +17,8 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
         "destinations", "name", [entry.name.casefold() for entry in node.destinations]
     )
     yield from _repeated("ae_titles", "ae_title", [entry.ae_title for entry in node.ae_titles])
-    listener, admin = node.listener, node.admin
-    if listener.port and listener.port == admin.port:
-        yield ("admin", "port"), "is the listener's port too: choose another"
+    yield from _port_faults(node)
+    yield from _certificate_name_faults(node)
     spool, outgoing = node.storage.spool, node.storage.outgoing
     if outgoing is not None and _overlap(spool, outgoing):
         yield ("storage", "outgoing"), "and storage.spool must not lie in each other"
@@ -58,6 +57,13 @@ def _hold_faults(node: NodeConfig) -> Iterable[Fault]:
             yield place, "lies in the spool, beside what it encrypts: put it elsewhere"
 
 
+def uses_tls(node: NodeConfig) -> bool:
+    """Whether there is TLS anywhere."""
+    return node.tls.enabled or any(
+        isinstance(entry, DicomDestination) and entry.tls for entry in node.destinations
+    )
+
+
 def rule_name_faults(
     node: NodeConfig, stations: Collection[str], studies: Collection[str]
 ) -> Iterable[Fault]:
@@ -92,6 +98,26 @@ def study_faults(
             yield (study,), "its objects would go nowhere: neither to outgoing nor to a destination"
         if len(set(rules.destinations or ())) < len(rules.destinations or ()):
             yield (study, "Destinations"), "names a destination twice"
+
+
+def _port_faults(node: NodeConfig) -> Iterable[Fault]:
+    port = node.admin.port
+    if port and port == node.listener.port:
+        yield ("admin", "port"), "is the listener's port too: choose another"
+    elif port and node.tls.enabled and port == node.tls.port:
+        yield ("admin", "port"), "is the TLS port too: choose another"
+
+
+def _certificate_name_faults(node: NodeConfig) -> Iterable[Fault]:
+    bound = {peer.ae_title for peer in node.peers if peer.certificate and peer.ae_title}
+    asks = node.tls.enabled and node.tls.client_certificates != "none"
+    for index, peer in enumerate(node.peers):
+        path = ("peers", index, "certificate")
+        if peer.certificate and not asks:
+            yield path, 'needs tls.enabled, and tls.client_certificates other than "none"'
+        if not peer.certificate and peer.ae_title in bound:
+            # An AE title that is bound to a certificate is never believed without one.
+            yield path, "is missing: another entry binds this AE title to a certificate"
 
 
 _FILES = {"study": "studies.json", "station": "stations.json"}

@@ -7,8 +7,10 @@ command, so that there is one engine and no twin.
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dicomanon_node.config import Config
+from dicomanon_node.config.model import DicomDestination
 from dicomanon_node.config.secrets import make_key, read_key
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -24,6 +26,11 @@ from dicomanon_node.receive import ReceiveSettings
 from dicomanon_node.routing import FixedRoute, Router
 from dicomanon_node.spool.layout import Layout
 from dicomanon_node.spool.spool import Spool
+
+if TYPE_CHECKING:
+    import ssl
+
+    from dicomanon_node.network.tls import ClientTls
 
 
 def key(config: Config) -> tuple[Key, bool]:
@@ -140,7 +147,14 @@ def _hold_key(path: Path, secret: Key) -> HoldKey:
 
 
 def listener_settings(config: Config) -> ListenerSettings:
-    """What the listener needs to know."""
+    """What the listener needs to know.
+
+    Call it before forking: the files of TLS are read here, and all receivers, also those
+    that take the place of one that died, are to have the same.
+
+    Raises:
+        ConfigError: The files of TLS cannot be used.
+    """
     listener = config.node.listener
     titles = dict.fromkeys((listener.ae_title, *(rule.ae_title for rule in config.node.ae_titles)))
     return ListenerSettings(
@@ -151,6 +165,7 @@ def listener_settings(config: Config) -> ListenerSettings:
             Peer(
                 peer.ae_title or None,
                 (ipaddress.ip_network(peer.address),) if peer.address is not None else (),
+                peer.certificate or None,
             )
             for peer in config.node.peers
         ),
@@ -162,4 +177,55 @@ def listener_settings(config: Config) -> ListenerSettings:
         min_bytes_per_s=listener.min_bytes_per_s,
         max_associations=listener.max_associations,
         max_associations_per_peer=listener.max_associations_per_peer,
+        tls=_server_context(config),
+        proxies=listener.proxy_protocol,
     )
+
+
+def client_tls(config: Config) -> "Mapping[str, ClientTls]":
+    """How to speak TLS to the destinations that ask for it, by name.
+
+    Call it before forking, as `listener_settings`.
+
+    Raises:
+        ConfigError: The files of TLS cannot be used.
+    """
+    found: dict[str, ClientTls] = {}
+    for index, entry in enumerate(config.node.destinations):
+        if not isinstance(entry, DicomDestination) or not entry.tls:
+            continue
+        from dicomanon_node.network import tls  # noqa: PLC0415  (slow, rarely needed)
+
+        try:
+            context = tls.client_context(
+                entry.tls_ca_file, entry.tls_cert_file, entry.tls_key_file, verify=entry.tls_verify
+            )
+        except tls.CredentialsError as error:
+            raise _unusable(f"destinations[{index}].tls_", error.role) from None
+        found[entry.name] = tls.ClientTls(context, entry.tls_server_name or entry.host)
+    return found
+
+
+def _server_context(config: Config) -> "ssl.SSLContext | None":
+    settings = config.node.tls
+    if not settings.enabled or settings.cert_file is None or settings.key_file is None:
+        return None
+    from dicomanon_node.network import tls  # noqa: PLC0415  (slow, rarely needed)
+
+    try:
+        return tls.server_context(
+            settings.cert_file,
+            settings.key_file,
+            settings.ca_file,
+            client_certificates=settings.client_certificates,
+            min_version=settings.min_version,
+        )
+    except tls.CredentialsError as error:
+        raise _unusable("tls.", error.role) from None
+
+
+def _unusable(prefix: str, role: str) -> ConfigError:
+    # What a careful look at the file has not found: `config.certificates` has been there.
+    key = "ca_file" if role == "ca" else "cert_file"
+    text = "OpenSSL does not take it: a weak key or signature, or the file has just changed"
+    return ConfigError(Problem("node.toml", f"{prefix}{key}", text))

@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import threading
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config import Config
 from dicomanon_node.delivery.courier import Courier
@@ -13,6 +14,9 @@ from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import TellFact
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 _REST_S: Final = 0.05
 """After a ring the next is not listened for this long: a busy receiver rings a thousand times a
@@ -43,7 +47,12 @@ class RingingFacts:
             self._doorbell.ring()
 
 
-def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> None:
+def deliver(
+    config: Config,
+    ready: Ready,
+    doorbell: Doorbell | None = None,
+    tls: "Mapping[str, ClientTls] | None" = None,
+) -> None:
     """Deliver to all destinations until `STOP`; what is under way may then arrive.
 
     After `ABORT` nothing is waited for: what was not answered stays queued. After `RETIRE`
@@ -53,6 +62,7 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
         config: The configuration.
         ready: To be called when delivery has begun.
         doorbell: Rung by receivers when they have queued something.
+        tls: How to speak TLS to the destinations that ask for it, as `build.client_tls` says.
     """
     os.nice(_NICENESS)
     stop = threading.Event()
@@ -66,6 +76,7 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
         config.node.storage.spool,
         observe,
         calling_aet=config.node.listener.ae_title,
+        tls=tls,
     )
 
     def end(number: int, _frame: object) -> None:

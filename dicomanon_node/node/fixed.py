@@ -15,6 +15,8 @@ from dicomanon_node.errors import ConfigError, Problem
 FIXED: Final = (
     "listener.host",
     "listener.port",
+    "tls.enabled",
+    "tls.port",
     "storage.spool",
     "storage.outgoing",
     "storage.sync",

@@ -2,15 +2,18 @@
 
 import gc
 import signal
-import socket
 import time
 from typing import Final
 
-from dicomanon_node.config import Config
 from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
-from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
-from dicomanon_node.node import build
+from dicomanon_node.network.ports import Ports
+from dicomanon_node.network.service import (
+    AssociationFacts,
+    Ending,
+    ListenerSettings,
+    StorageService,
+)
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.node.tally import Tally
 from dicomanon_node.ops import logs
@@ -51,6 +54,8 @@ class LoggingObserver:
                 "association": association.association_id,
                 "calling_aet": association.calling_aet,
                 "called_aet": association.called_aet,
+                "tls": association.tls_version or None,
+                "certificate": _fingerprint(association),
             },
         )
 
@@ -60,6 +65,8 @@ class LoggingObserver:
             "association": association.association_id,
             "calling_aet": association.calling_aet,
             "called_aet": association.called_aet,
+            "tls": association.tls_version or None,
+            "certificate": _fingerprint(association),
             "stored": association.stored_count,
             "refused": association.refused_count,
             "bytes": association.received_bytes,
@@ -85,17 +92,21 @@ class LoggingObserver:
         )
 
 
+def _fingerprint(association: AssociationFacts) -> str | None:
+    return association.certificate.fingerprint if association.certificate else None
+
+
 def receive(
-    config: Config, service: StorageService, listening: socket.socket, load: Load, ready: Ready
+    settings: ListenerSettings, service: StorageService, ports: Ports, load: Load, ready: Ready
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
     After `RETIRE`, open ones may take as long as they take.
 
     Args:
-        config: The configuration.
+        settings: What the listener is told.
         service: Where instances go.
-        listening: The socket all receivers share; this process's own copy is closed.
+        ports: The sockets all receivers share; this process's own copies are closed.
         load: What this receiver has to do, beside the others.
         ready: To be called when associations are accepted.
     """
@@ -103,7 +114,7 @@ def receive(
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
     observer = LoggingObserver()
-    listener = Listener(build.listener_settings(config), service, observer, load)
+    listener = Listener(settings, service, observer, load)
     is_patient = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -126,9 +137,9 @@ def receive(
     signal.signal(STOP, stop)
     signal.signal(ABORT, abort)
     # Who connects after the end is refused at once and goes elsewhere, or comes again.
-    with listening:
+    with ports:
         ready()
-        listener.serve(listening)
+        listener.serve(ports.plain, ports.secure)
     while is_patient and not listener.wait_empty(_LOOK_S):
         pass
     if not _is_idle_within(DRAIN_S, listener):

@@ -20,6 +20,7 @@ from dicomanon_node.deid.plan import Plan
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.holding import Hold
+from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, fixed, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable
@@ -63,13 +64,15 @@ class Started:
 
     Attributes:
         host: Address the node listens on.
-        port: Port it listens on.
+        port: Port it listens on for plain associations; None: all is TLS.
         has_new_key: The secret key was made just now.
+        tls_port: Port it listens on for associations over TLS; None: there is none.
     """
 
     host: str
-    port: int
+    port: int | None
     has_new_key: bool
+    tls_port: int | None = None
 
 
 class Supervisor:
@@ -120,22 +123,24 @@ class Supervisor:
             stack.callback(lambda: self._spool.close())  # noqa: PLW0108  (the one of that time)
             self._spool.prepare(lock_wait_s=_LOCK_WAIT_S)
             self._sweep()
-            listening = stack.enter_context(bind(self._config.node.listener))
+            ports = stack.enter_context(bind(self._config.node))
             self._open_control(stack)
-            self._shared = Shared(listening, self._doorbell, self._lifeline, self._private)
+            self._shared = Shared(ports, self._doorbell, self._lifeline, self._private)
             exit_code = 1
             try:
                 generation = self._generate(self._config, plans, self._spool)
                 self._generations.append(generation)
                 generation.start(lambda: bool(self._signals.asked))
                 if not self._signals.asked:
-                    self._address = host, port = listening.getsockname()[:2]
-                    self._tell_ready(host, port)
-                    self._tell_started(Started(host, port, has_new_key))
+                    self._address = ports.host, ports.plain_port or ports.secure_port or 0
+                    self._tell_ready(ports)
+                    self._tell_started(
+                        Started(ports.host, ports.plain_port, has_new_key, ports.secure_port)
+                    )
                 self._watch()
                 exit_code = 0
             finally:
-                listening.close()
+                ports.close()
                 exit_code = max(exit_code, self._end())
                 self._counting.close()
                 seconds = time.monotonic() - self._started
@@ -366,11 +371,12 @@ class Supervisor:
             child.reap(now, is_expected=True)
         return any(child.is_running for child in children)
 
-    def _tell_ready(self, host: str, port: int) -> None:
+    def _tell_ready(self, ports: Ports) -> None:
         self._log.event(
             "node.ready",
-            host=host,
-            port=port,
+            host=ports.host,
+            port=ports.plain_port,
+            tls_port=ports.secure_port,
             ae_title=self._config.node.listener.ae_title,
             processes=receiver_count(self._config),
             pid=os.getpid(),

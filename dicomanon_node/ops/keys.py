@@ -30,7 +30,8 @@ class Key:
 VERSION = Key("version", "version of the node", judges.VERSION)
 PID = Key("pid", "process id", judges.COUNT)
 HOST = Key("host", "address the listener is bound to", judges.HOST)
-PORT = Key("port", "TCP port the listener is bound to", judges.COUNT)
+PORT = Key("port", "TCP port for plain associations", judges.COUNT)
+TLS_PORT = Key("tls_port", "TCP port for associations over TLS", judges.COUNT)
 AE_TITLE = Key("ae_title", "our first AE title", judges.AE_TITLE)
 PROCESSES = Key("processes", "receiver processes", judges.COUNT)
 STUDIES = Key("studies", "configured studies", judges.COUNT)
@@ -54,6 +55,12 @@ ASSOCIATIONS = Key("associations", "associations that are open", judges.COUNT)
 CALLING_AET = Key("calling_aet", "the requestor's AE title, as it sent it", judges.AE_TITLE)
 CALLED_AET = Key("called_aet", "AE title the requestor asked for, as it sent it", judges.AE_TITLE)
 PEER = Key("peer", "the requestor's address", judges.ADDRESS)
+TLS = Key("tls", "version of TLS; left out if the association is plain", judges.IDENTIFIER)
+CERTIFICATE = Key(
+    "certificate",
+    "SHA-256 fingerprint of the requestor's certificate, if it has shown one",
+    judges.HEX,
+)
 HOW = Key("how", "how it ended: released, aborted, lost, timeout, ...", judges.WORD)
 REASON = Key("reason", "reason code", judges.REASON)
 
