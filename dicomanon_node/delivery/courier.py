@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomanon_node.config.model import Destination, DicomDestination
-from dicomanon_node.delivery.backlog import Observe
+from dicomanon_node.delivery.backlog import Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.dicom import DicomTransport
 from dicomanon_node.delivery.folder import FolderTransport
 from dicomanon_node.delivery.lane import Lane
@@ -46,6 +46,7 @@ class Courier:
         observe: Told what happens, from several threads.
         calling_aet: Our AE title towards destinations that do not set one.
         rng: Source of jitter; seeded in tests.
+        tell_ended: Told how each instance leaves its queue.
 
     Attributes:
         is_patient: Whether nothing under way is cut short at the end.
@@ -59,10 +60,11 @@ class Courier:
         *,
         calling_aet: str,
         rng: random.Random | None = None,
+        tell_ended: TellEnded = tell_nobody,
     ) -> None:
         self.is_patient = False
         self._lanes = {
-            destination.name: _lane(destination, spool, observe, calling_aet, rng)
+            destination.name: _lane(destination, spool, observe, calling_aet, rng, tell_ended)
             for destination in destinations
         }
 
@@ -120,14 +122,23 @@ def _lane(
     observe: Observe,
     calling_aet: str,
     rng: random.Random | None,
+    tell_ended: TellEnded,
 ) -> Lane:
     transport = transport_for(destination, calling_aet)
     queue = QueueDirectory(spool, destination.name)
     if isinstance(transport, DicomTransport) and isinstance(destination, DicomDestination):
         associations = destination.associations
         another = transport.another
-        return Lane(transport, queue, observe, another=another, associations=associations, rng=rng)
-    return Lane(transport, queue, observe, rng=rng)
+        return Lane(
+            transport,
+            queue,
+            observe,
+            another=another,
+            associations=associations,
+            rng=rng,
+            tell_ended=tell_ended,
+        )
+    return Lane(transport, queue, observe, rng=rng, tell_ended=tell_ended)
 
 
 def _join(threads: Sequence[threading.Thread], timeout_s: float) -> None:

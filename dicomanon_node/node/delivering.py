@@ -7,8 +7,10 @@ import threading
 from typing import Final
 
 from dicomanon_node.config import Config
+from dicomanon_node.delivery.backlog import Ended
 from dicomanon_node.delivery.courier import Courier
 from dicomanon_node.delivery.doorbell import Doorbell
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
@@ -43,7 +45,12 @@ class RingingFacts:
             self._doorbell.ring()
 
 
-def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> None:
+def deliver(
+    config: Config,
+    ready: Ready,
+    doorbell: Doorbell | None = None,
+    receipts: ReceiptWriter | None = None,
+) -> None:
     """Deliver to all destinations until `STOP`; what is under way may then arrive.
 
     After `ABORT` nothing is waited for: what was not answered stays queued. After `RETIRE`
@@ -53,6 +60,7 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
         config: The configuration.
         ready: To be called when delivery has begun.
         doorbell: Rung by receivers when they have queued something.
+        receipts: Where it is written what was delivered; None writes nothing.
     """
     os.nice(_NICENESS)
     stop = threading.Event()
@@ -61,11 +69,16 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
     def observe(event: str, **facts: object) -> None:
         log.event(event, **facts)
 
+    def tell_ended(ended: Ended) -> None:
+        if receipts is not None:
+            receipts.ended(**ended._asdict())
+
     courier = Courier(
         config.node.destinations,
         config.node.storage.spool,
         observe,
         calling_aet=config.node.listener.ae_title,
+        tell_ended=tell_ended,
     )
 
     def end(number: int, _frame: object) -> None:

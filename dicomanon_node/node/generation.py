@@ -17,14 +17,15 @@ from typing import Final
 from dicomanon_node.config import Config
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import NodeError
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.loads import loads
-from dicomanon_node.network.service import StorageService
 from dicomanon_node.node import process
 from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
 from dicomanon_node.node.delivering import deliver
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.receiving import receive
 from dicomanon_node.ops import logs
+from dicomanon_node.receive import Receiver
 
 _START_S: Final = 30.0
 """How long a process may take until it works, seconds."""
@@ -61,6 +62,7 @@ class Generation:
         service: Where instances go.
         shared: What it has in common with others.
         queue_watch: Tells its receivers which queues are full.
+        receipts: Where its courier writes what it has delivered; None: nowhere.
 
     Attributes:
         config: The configuration.
@@ -69,11 +71,17 @@ class Generation:
     """
 
     def __init__(
-        self, config: Config, service: StorageService, shared: Shared, queue_watch: QueueWatch
+        self,
+        config: Config,
+        service: Receiver,
+        shared: Shared,
+        queue_watch: QueueWatch,
+        receipts: ReceiptWriter | None = None,
     ) -> None:
         self.config = config
         self.queue_watch = queue_watch
         self._shared = shared
+        self._receipts = receipts
         self._is_retired = False
         self.children = [
             Child("receiver", partial(receive, config, service, shared.listening, load))
@@ -161,7 +169,7 @@ class Generation:
 
     def _deliver(self, ready: Ready) -> None:
         self._shared.listening.close()
-        deliver(self.config, ready, self._shared.doorbell)
+        deliver(self.config, ready, self._shared.doorbell, self._receipts)
 
 
 def receiver_count(config: Config) -> int:

@@ -7,12 +7,14 @@ import time
 from typing import Final
 
 from dicomanon_node.config import Config
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
-from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
+from dicomanon_node.network.service import AssociationFacts, Ending
 from dicomanon_node.node import build
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
-from dicomanon_node.ops import logs
+from dicomanon_node.ops import judges, logs
+from dicomanon_node.receive import Receiver
 
 DRAIN_S: Final = 20.0
 """How long associations may go on after `STOP`, seconds."""
@@ -26,10 +28,15 @@ _LOOK_S: Final = 0.5
 
 
 class LoggingObserver:
-    """Writes what became of each association to the log. Thread-safe."""
+    """Writes what became of each association to the log. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        receipts: Where associations that brought something are noted as well; None: nowhere.
+    """
+
+    def __init__(self, receipts: ReceiptWriter | None = None) -> None:
         self._log = logs.get()
+        self._receipts = receipts
 
     def rejected(self, reason: str, association: AssociationFacts) -> None:
         """An association was rejected."""
@@ -56,6 +63,20 @@ class LoggingObserver:
             bytes=association.received_bytes,
             ms=(time.monotonic() - association.opened) * 1000,
         )
+        if self._receipts is not None and association.stored_count + association.refused_count:
+            # Not of those that brought nothing: who asks every second whether we live would
+            # fill the ledger.
+            self._receipts.note(
+                "association-closed",
+                association=association.association_id,
+                calling_aet=str(judges.AE_TITLE.accept(association.calling_aet)),
+                called_aet=str(judges.AE_TITLE.accept(association.called_aet)),
+                peer=str(judges.ADDRESS.accept(association.peer_address)),
+                how=str(how),
+                stored=association.stored_count,
+                refused=association.refused_count,
+                bytes=association.received_bytes,
+            )
 
     def unassociated(self, peer_address: str, how: Ending) -> None:
         """A connection ended without an association."""
@@ -72,7 +93,7 @@ class LoggingObserver:
 
 
 def receive(
-    config: Config, service: StorageService, listening: socket.socket, load: Load, ready: Ready
+    config: Config, service: Receiver, listening: socket.socket, load: Load, ready: Ready
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
@@ -88,7 +109,9 @@ def receive(
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
-    listener = Listener(build.listener_settings(config), service, LoggingObserver(), load)
+    listener = Listener(
+        build.listener_settings(config), service, LoggingObserver(service.receipts), load
+    )
     is_patient = False
 
     def stop(_number: int, _frame: object) -> None:
