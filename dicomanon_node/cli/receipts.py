@@ -80,7 +80,13 @@ def receipts() -> None:
 
 @receipts.command("list")
 @_selecting
-@click.option("--limit", type=click.IntRange(1), default=_LISTED, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=_LISTED,
+    show_default=True,
+    help="How many at most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON, one receipt a line.")
 @config_options
 @reports_config_errors(UNUSABLE)
