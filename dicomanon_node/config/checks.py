@@ -34,6 +34,7 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
         if public is not None and node.secrets.key_file.is_relative_to(public):
             yield ("secrets", "key_file"), "lies where objects are handed out: put it elsewhere"
     yield from _hold_faults(node)
+    yield from _ledger_faults(node)
     if outgoing is None and not node.destinations:
         yield (
             ("storage", "outgoing"),
@@ -62,6 +63,22 @@ def uses_tls(node: NodeConfig) -> bool:
     return node.tls.enabled or any(
         isinstance(entry, DicomDestination) and entry.tls for entry in node.destinations
     )
+
+
+def _ledger_faults(node: NodeConfig) -> Iterable[Fault]:
+    ledger = node.ledger
+    keys = (ledger.crosswalk_key_file, *ledger.crosswalk_old_key_files)
+    if node.secrets.key_file in keys:
+        yield (
+            ("ledger", "crosswalk_key_file"),
+            "or an old one is secrets.key_file: the crosswalk has a key of its own",
+        )
+    if ledger.crosswalk and not ledger.enabled:
+        yield ("ledger", "crosswalk"), "needs ledger.enabled"
+    for public in (node.storage.outgoing, *_folders(node)):
+        for key, path in (("path", ledger.path), ("crosswalk_key_file", keys[0])):
+            if public is not None and path.is_relative_to(public):
+                yield ("ledger", key), "lies where objects are handed out: put it elsewhere"
 
 
 def rule_name_faults(

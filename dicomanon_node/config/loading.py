@@ -145,6 +145,12 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
         "spool": _absolute(root / node.storage.spool),
         "outgoing": None if outgoing is None else _absolute(root / outgoing),
     }
+    old_keys = tuple(_absolute(root / path) for path in node.ledger.crosswalk_old_key_files)
+    ledger = {
+        "path": _absolute(root / node.ledger.path),
+        "crosswalk_key_file": _absolute(root / node.ledger.crosswalk_key_file),
+        "crosswalk_old_key_files": old_keys,
+    }
     key_file = _absolute(root / node.secrets.key_file)
     hold = {
         "key_file": _absolute(root / node.hold.key_file),
@@ -158,6 +164,7 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
             "storage": node.storage.model_copy(update=storage),
             "secrets": node.secrets.model_copy(update={"key_file": key_file}),
             "destinations": tuple(destinations),
+            "ledger": node.ledger.model_copy(update=ledger),
         }
     )
 

@@ -336,6 +336,25 @@ class Limits(Section):
         return self
 
 
+class LedgerSection(Section):
+    """A receipt for every instance, for people and programs that ask later."""
+
+    enabled: bool = True
+    """Whether receipts are written."""
+    path: FilePath = Path("var/ledger.sqlite")
+    """The ledger: a SQLite file, mode 0600, on a local disk."""
+    required: bool = False
+    """Whether an instance is refused with A700H when its receipt cannot be written."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Days after which a receipt is removed; 0 keeps it for ever."""
+    crosswalk: bool = False
+    """Whether it is kept, encrypted, who each pseudonym is."""
+    crosswalk_key_file: KeyPath = Path("var/crosswalk.key")
+    """File with the crosswalk's key: 64 hexadecimal digits, mode 0600; made at the first start."""
+    crosswalk_old_key_files: Annotated[tuple[KeyPath, ...], Field(strict=False)] = ()
+    """Files with earlier keys of the crosswalk, to read what they encrypted."""
+
+
 class Admin(Section):
     """Health and status over HTTP, for the site's own monitoring."""
 
@@ -362,4 +381,5 @@ class NodeConfig(Section):
     hold: Hold = Hold()
     log: Log = Log()
     limits: Limits = Limits()
+    ledger: LedgerSection = LedgerSection()
     admin: Admin = Admin()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config.model import Destination, DicomDestination
-from dicomanon_node.delivery.backlog import Observe
+from dicomanon_node.delivery.backlog import Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.dicom import DicomTransport
 from dicomanon_node.delivery.folder import FolderTransport
 from dicomanon_node.delivery.lane import Lane
@@ -50,6 +50,7 @@ class Courier:
         calling_aet: Our AE title towards destinations that do not set one.
         rng: Source of jitter; seeded in tests.
         tls: How to speak TLS, by name of the destination, to those that ask for it.
+        tell_ended: Told how each instance leaves its queue.
 
     Attributes:
         is_patient: Whether nothing under way is cut short at the end.
@@ -64,12 +65,19 @@ class Courier:
         calling_aet: str,
         rng: random.Random | None = None,
         tls: "Mapping[str, ClientTls] | None" = None,
+        tell_ended: TellEnded = tell_nobody,
     ) -> None:
         self.is_patient = False
         known = tls or {}
         self._lanes = {
             destination.name: _lane(
-                destination, spool, observe, calling_aet, rng, known.get(destination.name)
+                destination,
+                spool,
+                observe,
+                calling_aet,
+                rng,
+                known.get(destination.name),
+                tell_ended,
             )
             for destination in destinations
         }
@@ -132,14 +140,23 @@ def _lane(
     calling_aet: str,
     rng: random.Random | None,
     tls: "ClientTls | None",
+    tell_ended: TellEnded,
 ) -> Lane:
     transport = transport_for(destination, calling_aet, tls)
     queue = QueueDirectory(spool, destination.name)
     if isinstance(transport, DicomTransport) and isinstance(destination, DicomDestination):
         associations = destination.associations
         another = transport.another
-        return Lane(transport, queue, observe, another=another, associations=associations, rng=rng)
-    return Lane(transport, queue, observe, rng=rng)
+        return Lane(
+            transport,
+            queue,
+            observe,
+            another=another,
+            associations=associations,
+            rng=rng,
+            tell_ended=tell_ended,
+        )
+    return Lane(transport, queue, observe, rng=rng, tell_ended=tell_ended)
 
 
 def _join(threads: Sequence[threading.Thread], timeout_s: float) -> None:

@@ -20,8 +20,14 @@ from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.hold.area import Area, Bounds, held_reasons
 from dicomanon_node.hold.sealing import HoldKey, KeyRing
 from dicomanon_node.holding import Hold
+from dicomanon_node.ledger.crosswalk import CrosswalkKey
+from dicomanon_node.ledger.journal import Journal
+from dicomanon_node.ledger.origins import Origins
+from dicomanon_node.ledger.receipts import ReceiptWriter
+from dicomanon_node.ledger.telling import CrosswalkWriter
 from dicomanon_node.network.peers import Peer
 from dicomanon_node.network.service import ListenerSettings
+from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.receive import ReceiveSettings
 from dicomanon_node.routing import FixedRoute, Router
 from dicomanon_node.spool.layout import Layout
@@ -144,6 +150,46 @@ def _hold_key(path: Path, secret: Key) -> HoldKey:
         why = "is the key of secrets.key_file: the hold needs one of its own"
         raise ConfigError(Problem(str(path), "", why))
     return HoldKey(content)
+
+
+def receipts(config: Config, secret: Key, log: TellEvent) -> ReceiptWriter | None:
+    """What writes receipts in any process of the node; None if none are wanted."""
+    if not config.node.ledger.enabled:
+        return None
+    return ReceiptWriter(
+        Journal(config.node.storage.spool),
+        Origins(secret),
+        log,
+        is_required=config.node.ledger.required,
+    )
+
+
+def crosswalk(
+    config: Config, secret: Key, receipts: ReceiptWriter | None, log: TellEvent
+) -> CrosswalkWriter | None:
+    """What writes the crosswalk; None if none is wanted. Makes its key if there is none.
+
+    Raises:
+        ConfigError: A key file cannot be used, or is the node's.
+    """
+    ledger = config.node.ledger
+    if receipts is None or not ledger.crosswalk:
+        return None
+    is_new = not ledger.crosswalk_key_file.exists()
+    if is_new:
+        make_key(ledger.crosswalk_key_file)
+    key = CrosswalkKey(read_key(ledger.crosswalk_key_file))
+    if is_new:
+        log.event("crosswalk.key_created", key_id=key.key_id)
+    if key.key_id == secret.key_id:
+        raise ConfigError(
+            Problem(
+                "node.toml",
+                "ledger.crosswalk_key_file",
+                "holds the same key as secrets.key_file: the crosswalk has a key of its own",
+            )
+        )
+    return CrosswalkWriter(receipts, key)
 
 
 def listener_settings(config: Config) -> ListenerSettings:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config import Config
+from dicomanon_node.delivery.backlog import Ended
 from dicomanon_node.delivery.courier import Courier
 from dicomanon_node.delivery.doorbell import Doorbell
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
@@ -52,6 +54,7 @@ def deliver(
     ready: Ready,
     doorbell: Doorbell | None = None,
     tls: "Mapping[str, ClientTls] | None" = None,
+    receipts: ReceiptWriter | None = None,
 ) -> None:
     """Deliver to all destinations until `STOP`; what is under way may then arrive.
 
@@ -63,6 +66,7 @@ def deliver(
         ready: To be called when delivery has begun.
         doorbell: Rung by receivers when they have queued something.
         tls: How to speak TLS to the destinations that ask for it, as `build.client_tls` says.
+        receipts: Where it is written what was delivered; None writes nothing.
     """
     os.nice(_NICENESS)
     stop = threading.Event()
@@ -71,12 +75,17 @@ def deliver(
     def observe(event: str, **facts: object) -> None:
         log.event(event, **facts)
 
+    def tell_ended(ended: Ended) -> None:
+        if receipts is not None:
+            receipts.ended(**ended._asdict())
+
     courier = Courier(
         config.node.destinations,
         config.node.storage.spool,
         observe,
         calling_aet=config.node.listener.ae_title,
         tls=tls,
+        tell_ended=tell_ended,
     )
 
     def end(number: int, _frame: object) -> None:

@@ -21,6 +21,9 @@ FIXED: Final = (
     "storage.outgoing",
     "storage.sync",
     "secrets.key_file",
+    "ledger.enabled",
+    "ledger.path",
+    "ledger.retention_days",
     "admin.host",
     "admin.port",
 )

@@ -17,9 +17,9 @@ from dicomanon_node.config import Config
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import NodeError
 from dicomanon_node.hold.area import Area
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.loads import loads
 from dicomanon_node.network.ports import Ports
-from dicomanon_node.network.service import StorageService
 from dicomanon_node.node import build, process
 from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
 from dicomanon_node.node.delivering import deliver
@@ -27,6 +27,7 @@ from dicomanon_node.node.keeping import keep
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.receiving import receive
 from dicomanon_node.ops import logs
+from dicomanon_node.receive import Receiver
 
 _START_S: Final = 30.0
 """How long a process may take until it works, seconds."""
@@ -64,6 +65,7 @@ class Generation:
         shared: What it has in common with others.
         queue_watch: Tells its receivers which queues are full.
         hold: Where refused objects are held; None if they are not.
+        receipts: Where its courier writes what it has delivered; None: nowhere.
 
     Raises:
         ConfigError: The files of TLS cannot be used. They are read here, before any process
@@ -78,14 +80,16 @@ class Generation:
     def __init__(
         self,
         config: Config,
-        service: StorageService,
+        service: Receiver,
         shared: Shared,
         queue_watch: QueueWatch,
         hold: Area | None = None,
+        receipts: ReceiptWriter | None = None,
     ) -> None:
         self.config = config
         self.queue_watch = queue_watch
         self._shared = shared
+        self._receipts = receipts
         self._is_retired = False
         self._client_tls = build.client_tls(config)
         settings = build.listener_settings(config)
@@ -177,7 +181,7 @@ class Generation:
 
     def _deliver(self, ready: Ready) -> None:
         self._shared.ports.close()
-        deliver(self.config, ready, self._shared.doorbell, self._client_tls)
+        deliver(self.config, ready, self._shared.doorbell, self._client_tls, self._receipts)
 
     def _keep(self, hold: Area, ready: Ready) -> None:
         self._shared.ports.close()

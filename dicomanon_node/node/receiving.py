@@ -5,18 +5,15 @@ import signal
 import time
 from typing import Final
 
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
 from dicomanon_node.network.ports import Ports
-from dicomanon_node.network.service import (
-    AssociationFacts,
-    Ending,
-    ListenerSettings,
-    StorageService,
-)
+from dicomanon_node.network.service import AssociationFacts, Ending, ListenerSettings
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.node.tally import Tally
-from dicomanon_node.ops import logs
+from dicomanon_node.ops import judges, logs
+from dicomanon_node.receive import Receiver
 
 DRAIN_S: Final = 20.0
 """How long associations may go on after `STOP`, seconds."""
@@ -33,11 +30,15 @@ class LoggingObserver:
     """Writes what became of each association to the log. Thread-safe.
 
     Connections and associations that brought nothing are counted once there are many.
+
+    Args:
+        receipts: Where associations that brought something are noted as well; None: nowhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, receipts: ReceiptWriter | None = None) -> None:
         self._log = logs.get()
         self._tally = Tally(self._log)
+        self._receipts = receipts
 
     def flush(self) -> None:
         """Write what was counted so far."""
@@ -77,6 +78,20 @@ class LoggingObserver:
             self._log.event("association.closed", peer=peer, how=how, **keys)
         else:
             self._tally.event("association.closed", "how", how, peer, keys)
+        if self._receipts is not None and association.stored_count + association.refused_count:
+            # Not of those that brought nothing: who asks every second whether we live would
+            # fill the ledger.
+            self._receipts.note(
+                "association-closed",
+                association=association.association_id,
+                calling_aet=str(judges.AE_TITLE.accept(association.calling_aet)),
+                called_aet=str(judges.AE_TITLE.accept(association.called_aet)),
+                peer=str(judges.ADDRESS.accept(association.peer_address)),
+                how=str(how),
+                stored=association.stored_count,
+                refused=association.refused_count,
+                bytes=association.received_bytes,
+            )
 
     def unassociated(self, peer_address: str, how: Ending) -> None:
         """A connection ended without an association."""
@@ -97,7 +112,7 @@ def _fingerprint(association: AssociationFacts) -> str | None:
 
 
 def receive(
-    settings: ListenerSettings, service: StorageService, ports: Ports, load: Load, ready: Ready
+    settings: ListenerSettings, service: Receiver, ports: Ports, load: Load, ready: Ready
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
@@ -113,7 +128,7 @@ def receive(
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
-    observer = LoggingObserver()
+    observer = LoggingObserver(service.receipts)
     listener = Listener(settings, service, observer, load)
     is_patient = False
 

@@ -32,6 +32,7 @@ from dicomanon_node.node.notices import configure_logs, tell_warnings
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.readiness import Readiness
 from dicomanon_node.node.receiving import ABORT_S, DRAIN_S
+from dicomanon_node.node.recording import Recording
 from dicomanon_node.node.signals import Signals
 from dicomanon_node.node.status import (
     describe_node,
@@ -50,6 +51,7 @@ _REST_S: Final = 0.02
 # Receivers drain first, then the courier; whoever has not ended by then is killed.
 _STOP_RECEIVERS_S: Final = DRAIN_S + 5.0
 _STOP_COURIER_S: Final = 10.0
+_STOP_RECORDER_S: Final = 10.0
 _STOP_ABORTED_S: Final = ABORT_S + 2.0
 # A process that waits for a disk that does not answer cannot even be killed.
 _STOP_KILLED_S: Final = 2.0
@@ -126,14 +128,18 @@ class Supervisor:
             ports = stack.enter_context(bind(self._config.node))
             self._open_control(stack)
             self._shared = Shared(ports, self._doorbell, self._lifeline, self._private)
+            self._notes = build.receipts(self._config, self._key, self._log)
+            self._recording = Recording(self._config, self._shared)
             exit_code = 1
             try:
                 generation = self._generate(self._config, plans, self._spool)
                 self._generations.append(generation)
                 generation.start(lambda: bool(self._signals.asked))
+                self._recording.start()
                 if not self._signals.asked:
                     self._address = ports.host, ports.plain_port or ports.secure_port or 0
                     self._tell_ready(ports)
+                    self._note("started", version=dicomanon_node.__version__, port=self._address[1])
                     self._tell_started(
                         Started(ports.host, ports.plain_port, has_new_key, ports.secure_port)
                     )
@@ -149,7 +155,8 @@ class Supervisor:
 
     @property
     def _children(self) -> list[Child]:
-        return [child for generation in self._generations for child in generation.children]
+        serving = [child for generation in self._generations for child in generation.children]
+        return [*serving, *self._recording.children]
 
     def _private(self) -> Sequence[Closeable]:
         """What only the supervisor looks at: a child closes its own copies."""
@@ -190,6 +197,7 @@ class Supervisor:
         )
         hold = self._hold(config) if config.node.hold.enabled else None
         has_couriers = bool(config.node.destinations)
+        receipts = build.receipts(config, self._key, self._log)
         sender = self._facts.sender
         receiver = Receiver(
             build.router(config, plans),
@@ -199,9 +207,11 @@ class Supervisor:
             RingingFacts(sender, self._doorbell) if has_couriers else sender,
             queue_watch.pressure,
             hold,
+            receipts,
+            build.crosswalk(config, self._key, receipts, self._log),
         )
         held = hold.area if hold is not None else None
-        return Generation(config, receiver, self._shared, queue_watch, held)
+        return Generation(config, receiver, self._shared, queue_watch, held, receipts)
 
     def _hold(self, config: Config) -> Hold:
         hold, has_new_key = build.hold(config, self._key, makes_key=True)
@@ -232,6 +242,7 @@ class Supervisor:
                 for process_id in generation.look_after(now):
                     self._sweep(process_id)
                 generation.queue_watch.look(now)
+            self._recording.look_after(now)
             self._look_whether_ready(now)
             *retired, serving = self._generations
             self._generations = [*(one for one in retired if one.is_running), serving]
@@ -337,10 +348,13 @@ class Supervisor:
         if self._signals.asked:
             self._log.event("node.draining", signal=self._signals.asked[0].name, deadline_s=DRAIN_S)
         receivers = [child for child in self._children if child.role == "receiver"]
-        others = [child for child in self._children if child.role != "receiver"]
+        couriers = [child for child in self._children if child.role == "courier"]
         is_clean = self._end_children(receivers, _STOP_RECEIVERS_S)
-        # The courier goes last, so that what has just been received may still be delivered.
-        is_clean = self._end_children(others, _STOP_COURIER_S) and is_clean
+        # The courier goes after them, so that what has just been received may still be delivered,
+        # and who writes down what they did goes last.
+        is_clean = self._end_children(couriers, _STOP_COURIER_S) and is_clean
+        self._note("stopped", clean=is_clean)
+        is_clean = self._end_children(self._recording.children, _STOP_RECORDER_S) and is_clean
         self._counting.take(time.monotonic())
         return 0 if is_clean else 1
 
@@ -386,3 +400,8 @@ class Supervisor:
             key_id=self._key.key_id,
             version=dicomanon_node.__version__,
         )
+
+    def _note(self, kind: str, **facts: str | int) -> None:
+        if self._notes is not None:
+            self._notes.note(kind, **facts)
+            self._notes.close()  # a journal of ours must not be open in a child forked later

@@ -443,6 +443,35 @@ _DECLARED = (
         k.HELD,
         k.ALARM_COUNT,
     ),
+    # The ledger.
+    _declare(
+        "journal.failed",
+        Level.ERROR,
+        "Receipts cannot be written to the journal; they are lost until it works again.",
+        k.ERROR,
+    ),
+    _declare("journal.available", Level.INFO, "Receipts are written again.", k.LOST),
+    _declare(
+        "journal.torn",
+        Level.WARNING,
+        "The last lines of a process that ended, or that had no room, were no records.",
+        k.TORN,
+    ),
+    _declare(
+        "ledger.behind",
+        Level.ERROR,
+        "The ledger cannot be written; the journals keep what is to go there.",
+        k.ERROR,
+        k.RETRY_S,
+    ),
+    _declare("ledger.available", Level.INFO, "The ledger is written again.", k.SECONDS),
+    _declare(
+        "crosswalk.key_created",
+        Level.WARNING,
+        "There was no key for the crosswalk, so one was made. Keep a copy, apart from the ledger.",
+        k.KEY_ID,
+    ),
+    _declare("ledger.expired", Level.INFO, "Old receipts were removed.", k.REMOVED_ROWS),
     # The log itself.
     _declare(
         "library.message",

@@ -42,7 +42,7 @@ FILE = Key("file", "configuration file", judges.SHORT_TEXT)
 PATH = Key("path", "place in the configuration file", judges.PATH_TEXT)
 MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_TEXT)
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
-ROLE = Key("role", "what the process does: receiver, courier, keeper", judges.WORD)
+ROLE = Key("role", "what the process does: receiver, courier, keeper, recorder", judges.WORD)
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
 WHERE = Key(
     "where", "part of the program: receive, association, courier, main, thread, ...", judges.WORD
@@ -95,6 +95,9 @@ RETRY_S = Key("retry_s", "until the next attempt", judges.DURATION, "seconds")
 DEADLINE_S = Key("deadline_s", "until what is left is aborted", judges.DURATION, "seconds")
 COUNT = Key("count", "how many since the last such line", judges.COUNT)
 REMOVED = Key("removed", "unfinished files removed", judges.COUNT)
+LOST = Key("lost", "records that could not be written", judges.COUNT)
+TORN = Key("torn", "lines that were no records", judges.COUNT)
+REMOVED_ROWS = Key("rows", "rows of the ledger that were removed", judges.COUNT)
 UNDECLARED = Key("undeclared", "events or keys that are not declared", judges.COUNT)
 UNWRITTEN = Key("unwritten", "lines that could not be written", judges.COUNT)
 
