@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol
 
@@ -57,14 +58,15 @@ class Child:
 
     Attributes:
         role: "receiver", "courier", "keeper" or "recorder".
-        main: What the process does. It is given a function to call once it works.
+        main: What the process does. It is given a function to call once it works; a receiver
+            calls it again when it accepts no connection any more.
         pid: Process number, 0 while there is none.
         started: When it was started, monotonic seconds.
         retry_s: How long to wait before the next start, seconds.
         restart_at: When to start it again, monotonic seconds; None if it runs.
         last_pid: Process number of the one that ended last.
         exit_code: How that one ended; None if none has.
-        ready_fd: Reading end of the pipe in which the process says that it works, or -1.
+        ready_fd: Reading end of the pipe in which the process says so, or -1.
     """
 
     role: str
@@ -110,10 +112,17 @@ class Child:
         logs.get().event("process.started", role=self.role, pid=pid)
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Wait until the process says that it works; False if it did not, or has ended."""
+        """Wait until the process says so (see `main`); False if it did not, or has ended."""
         poller = select.poll()
         poller.register(self.ready_fd, select.POLLIN)
         return bool(poller.poll(timeout_s * 1000)) and os.read(self.ready_fd, 1) == b"1"
+
+    def forget(self) -> None:
+        """What the process has said so far is known."""
+        poller = select.poll()
+        poller.register(self.ready_fd, select.POLLIN)
+        if poller.poll(0):
+            os.read(self.ready_fd, 16)
 
     def signal(self, number: int) -> None:
         """Send a signal, if there is a process."""
@@ -121,7 +130,7 @@ class Child:
             os.kill(self.pid, number)
 
     def close(self) -> None:
-        """Close the pipe in which the process says that it works."""
+        """Close the pipe in which the process says how it is."""
         if self.ready_fd >= 0:
             os.close(self.ready_fd)
             self.ready_fd = -1
@@ -203,8 +212,8 @@ def _run_child(
 
 
 def _tell(ready: int) -> None:
-    os.write(ready, b"1")
-    os.close(ready)
+    with suppress(OSError):  # the supervisor is gone: so are we, in a moment
+        os.write(ready, b"1")
 
 
 def _watch_lifeline(lifeline: int) -> None:

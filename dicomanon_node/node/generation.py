@@ -33,6 +33,8 @@ _START_S: Final = 30.0
 """How long a process may take until it works, seconds."""
 
 _LOOK_S: Final = 0.05
+_RETIRE_S: Final = 1.0
+"""How long a receiver may take to accept no connection any more."""
 
 
 class StartError(NodeError):
@@ -165,9 +167,16 @@ class Generation:
     def retire(self) -> None:
         """Let every process end what it is at, however long that takes, and begin nothing."""
         self._is_retired = True
+        retiring = [child for child in self.children if child.is_running]
         for child in self.children:
             child.restart_at = None
+        for child in retiring:
+            child.forget()
             child.signal(RETIRE)
+        # From here on nobody who connects gets the rules of before.
+        for child in retiring:
+            if child.role == "receiver":
+                child.wait_ready(_RETIRE_S)
 
     def _start(self, child: Child) -> None:
         child.start(self._shared.lifeline, self._shared.private())

@@ -123,7 +123,7 @@ def receive(
         service: Where instances go.
         ports: The sockets all receivers share; this process's own copies are closed.
         load: What this receiver has to do, beside the others.
-        ready: To be called when associations are accepted.
+        ready: To be called when associations are accepted, and when they are no more.
     """
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
@@ -155,6 +155,7 @@ def receive(
     with ports:
         ready()
         listener.serve(ports.plain, ports.secure)
+        ready()
     while is_patient and not listener.wait_empty(_LOOK_S):
         pass
     if not _is_idle_within(DRAIN_S, listener):

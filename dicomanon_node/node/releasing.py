@@ -89,12 +89,15 @@ class Releaser:
         # Those of a destination that is new since the node was started last.
         for name in build.destination_names(config):
             preparation.make(self._spool.queue(name), _MODE, Medium())
+        receipts = build.receipts(config, secret, self._notes)
         self._receiver = Receiver(
             build.router(config, build.plans(config, secret)),
             self._spool,
             build.receive_settings(config),
             self._notes,
             self,
+            receipts=receipts,
+            crosswalk=build.crosswalk(config, secret, receipts, self._notes),
         )
         return self
 

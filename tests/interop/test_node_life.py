@@ -281,9 +281,9 @@ def test_each_process_holds_what_it_needs_and_no_more(start_node: Start) -> None
     for receiver in node.children():
         held = descriptors(receiver)
         assert listening in held
-        # The supervisor's life and what wakes it: neither its siblings' pipes nor the supervisor's
-        # means to wait.
-        assert len({name for name in held if name.startswith("pipe:")}) == 2
+        # The supervisor's life, what it tells the supervisor, and what wakes it: neither its
+        # siblings' pipes nor the supervisor's means to wait.
+        assert len({name for name in held if name.startswith("pipe:")}) == 3
     core = Path(f"/proc/{courier}/limits").read_text(encoding="ascii")
     assert next(line for line in core.splitlines() if "core file" in line).split()[4] == "0"
 
