@@ -35,6 +35,7 @@ def configure_logs(config: Config, *earlier: Config) -> None:
         stream=sys.stdout,
         studies=chain.from_iterable(one.rules.studies for one in all_of_them),
         destinations=chain.from_iterable(build.destination_names(one) for one in all_of_them),
+        sop_classes=chain.from_iterable(one.node.listener.extra_sop_classes for one in all_of_them),
     )
 
 
