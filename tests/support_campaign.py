@@ -10,8 +10,11 @@ what is searched for by the list of planted values below: neither by the node un
 import base64
 import os
 import random
+import re
+import shutil
 import signal
 import struct
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -19,7 +22,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
+import pytest
 from pydicom.dataset import Dataset
 from support_delivery import encoded_dataset, free_port
 from support_network import CT, IMPLICIT, RawRequestor, associate_rq, encoded, message, store_rq
@@ -39,21 +44,27 @@ def instance_uid(index: int) -> str:
     return f"{UID_ROOT}.3.1{index:08d}"
 
 
-def dataset(index: int, pixel_bytes: int = 200) -> Dataset:
-    """An object with an identity of its own, of fixed lengths: alike to a scanner's series."""
+def dataset(index: int, *, pixel_bytes: int = 200, studies: int = 7) -> Dataset:
+    """An object with an identity of its own, of fixed lengths: alike to a scanner's series.
+
+    Args:
+        index: Its number.
+        pixel_bytes: How large its pixel data is.
+        studies: So many studies share all objects.
+    """
     made = ct(
         instance_uid(index),
         pixel_bytes=pixel_bytes,
         StationName="EXAMPLE-CT1",
         PatientName=f"{WORDS[0]}{index:08d}^{WORDS[1]}",
-        PatientID=f"{NUMBERS[0]}-{index % 7}",
+        PatientID=f"{NUMBERS[0]}-{index % studies}",
         OtherPatientIDs=NUMBERS[1],
         PatientBirthDate=BIRTH_DATE,
         InstitutionName=WORDS[2],
         ReferringPhysicianName=f"{WORDS[0]}^Referrer",
         AccessionNumber=f"{NUMBERS[1]}{index % 100:02d}",
-        StudyInstanceUID=f"{UID_ROOT}.1.{index % 7}",
-        SeriesInstanceUID=f"{UID_ROOT}.2.{index % 7}",
+        StudyInstanceUID=f"{UID_ROOT}.1.{index % studies}",
+        SeriesInstanceUID=f"{UID_ROOT}.2.{index % studies}",
         StudyDescription=f"of {WORDS[1]} {WORDS[0]}",
         PatientComments=f"{WORDS[1]}, record {NUMBERS[0]}",
         InstanceNumber=str(index),
@@ -61,6 +72,20 @@ def dataset(index: int, pixel_bytes: int = 200) -> Dataset:
     pixels = (_MARK % index) * (pixel_bytes // len(_MARK % index) + 1)
     made.PixelData = pixels[:pixel_bytes]
     return made
+
+
+def send_one(port: int, index: int, data: bytes) -> int | None:
+    """Send an object over an association of its own; the status, or None if there was none."""
+    try:
+        with RawRequestor(port) as requestor:
+            requestor.associate(associate_rq(((1, CT, (IMPLICIT,)),), called="DICOMANON"))
+            requestor.send(message(store_rq(1, CT, instance_uid(index)), data))
+            status: int = requestor.response().Status
+            with suppress(OSError, EOFError):
+                requestor.release()
+            return status
+    except (OSError, EOFError):
+        return None
 
 
 @dataclass
@@ -78,19 +103,22 @@ class Objects:
     files: dict[int, bytes] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, count: int, directory: Path, node_directory: Path) -> "Objects":
+    def make(
+        cls, count: int, directory: Path, node_directory: Path, *, studies: int = 7
+    ) -> "Objects":
         """Make objects, and have the node's key and rules applied to them beside the node.
 
         Args:
             count: How many.
             directory: For the originals and the result; not the node's.
             node_directory: Where the node runs; its key is made if there is none.
+            studies: Of so many studies.
         """
         originals, result = directory / "originals", directory / "expected"
         originals.mkdir(parents=True)
         made = cls([])
         for index in range(count):
-            found = dataset(index)
+            found = dataset(index, studies=studies)
             made.sent.append(encoded(found))
             write(originals / f"{index}.dcm", found)
         done = cli("deidentify", originals, "--output", result, cwd=node_directory)
@@ -416,3 +444,62 @@ def stored_bodies(directory: Path) -> dict[str, bytes]:
         for path in directory.iterdir()
         if path.is_file()
     }
+
+
+class Strace:
+    """strace on living processes, to see their system calls or to make some of them fail.
+
+    Args:
+        pids: The processes; their threads, and those to come, are meant too.
+        options: What to do with their calls.
+        output: Where it writes what it saw.
+    """
+
+    def __init__(self, pids: Iterable[int], options: Sequence[str], output: Path) -> None:
+        self.output = output
+        pids = list(pids)
+        command = ["strace", "-f", *options, "-o", str(output)]
+        command += [word for pid in pids for word in ("-p", str(pid))]
+        self._messages = output.with_suffix(".messages")
+        with self._messages.open("wb") as messages:
+            self._process = subprocess.Popen(command, stderr=messages, stdin=subprocess.DEVNULL)
+        wait_until(
+            lambda: self._process.poll() is not None
+            or all(_tracer(pid) == self._process.pid for pid in pids),
+            30,
+        )
+        assert self._process.poll() is None, self._messages.read_text(encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let them go on without. What it saw may be cut short if it has killed one of them."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(1)
+        except subprocess.TimeoutExpired:  # waits for a thread that is no more
+            self._process.kill()
+            self._process.wait(30)
+
+
+def _tracer(pid: int) -> int:
+    """Who traces every thread of a process; 0 if one is not traced."""
+    tracers = set()
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found = re.search(r"TracerPid:\t(\d+)", (thread / "status").read_text("ascii"))
+            tracers.add(int(found[1]) if found else 0)
+    return tracers.pop() if len(tracers) == 1 else 0
+
+
+def require_strace() -> None:
+    """Skip where processes may not be traced; with CI=true that is a failure."""
+    if shutil.which("strace") and not subprocess.run(
+        ["strace", "-o", "/dev/null", "true"],  # noqa: S607  (whichever is installed)
+        check=False,
+        capture_output=True,
+    ).returncode:
+        return
+    assert os.environ.get("CI") != "true", "strace is missing or may not trace"
+    pytest.skip("strace is missing or may not trace here")
