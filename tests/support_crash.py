@@ -124,7 +124,7 @@ class Round:
         directory.mkdir(parents=True, exist_ok=True)
         self._dcmtk = directory / "dcmtk"
         self._peer = StockPeer()
-        stack.enter_context(self._peer.serving(ends_abruptly=True))
+        stack.enter_context(self._peer.serving())
         port = stack.enter_context(storescp(self._dcmtk, "--bit-preserving", "--fork"))
         toml = _TOML.format(stock=self._peer.port, dcmtk=port, associations=ASSOCIATIONS)
         self.site = Site(directory / "node", toml)

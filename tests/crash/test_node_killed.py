@@ -47,7 +47,7 @@ associations = 1
 
 @pytest.fixture
 def peer() -> Iterator[StockPeer]:
-    with StockPeer().serving(ends_abruptly=True) as serving:
+    with StockPeer().serving() as serving:
         yield serving
 
 

@@ -74,7 +74,7 @@ def calls(trace: str) -> list[support_spool.Call]:
 
 @pytest.fixture
 def peer() -> Iterator[StockPeer]:
-    with StockPeer().serving(ends_abruptly=True) as serving:
+    with StockPeer().serving() as serving:
         yield serving
 
 
