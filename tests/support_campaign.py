@@ -390,11 +390,12 @@ def half_written(site: Site, objects: Objects, queues: Sequence[str]) -> list[st
     """What can be seen in outgoing and in queues that is not a whole object under its name."""
     wanted = {objects.paths[index]: content for index, content in objects.files.items()}
     names = {objects.names[index]: content for index, content in objects.files.items()}
-    found = []
     outgoing = site.directory / "var" / "outgoing"
-    for path in outgoing.rglob("*"):
-        if path.is_file() and wanted.get(str(path.relative_to(outgoing))) != path.read_bytes():
-            found.append(f"outgoing: {path.name}")
+    found = [
+        f"outgoing: {path.name}"
+        for path in outgoing.rglob("*")
+        if path.is_file() and wanted.get(str(path.relative_to(outgoing))) != path.read_bytes()
+    ]
     for queue in queues:
         for path in (site.directory / "var" / "spool" / "queue" / queue).iterdir():
             with suppress(FileNotFoundError):  # delivered by now
@@ -464,8 +465,10 @@ class Strace:
         with self._messages.open("wb") as messages:
             self._process = subprocess.Popen(command, stderr=messages, stdin=subprocess.DEVNULL)
         wait_until(
-            lambda: self._process.poll() is not None
-            or all(_tracer(pid) == self._process.pid for pid in pids),
+            lambda: (
+                self._process.poll() is not None
+                or all(_tracer(pid) == self._process.pid for pid in pids)
+            ),
             30,
         )
         assert self._process.poll() is None, self._messages.read_text(encoding="utf-8")
@@ -495,11 +498,14 @@ def _tracer(pid: int) -> int:
 
 def require_strace() -> None:
     """Skip where processes may not be traced; with CI=true that is a failure."""
-    if shutil.which("strace") and not subprocess.run(
-        ["strace", "-o", "/dev/null", "true"],  # noqa: S607  (whichever is installed)
-        check=False,
-        capture_output=True,
-    ).returncode:
+    if (
+        shutil.which("strace")
+        and not subprocess.run(
+            ["strace", "-o", "/dev/null", "true"],  # noqa: S607  (whichever is installed)
+            check=False,
+            capture_output=True,
+        ).returncode
+    ):
         return
     assert os.environ.get("CI") != "true", "strace is missing or may not trace"
     pytest.skip("strace is missing or may not trace here")

@@ -144,7 +144,7 @@ class Round:
             while not self.senders.is_done() or self.report.kills.total() < self._kills:
                 time.sleep(self._rng.uniform(0.05, 0.9))
                 self._kill(self._rng.choice(_VICTIMS))
-                if time.monotonic() - started > 600:  # noqa: PLR2004  (minutes too many)
+                if time.monotonic() - started > 600:
                     self.report.wrong.append("not all objects were taken within 10 minutes")
                     break
         finally:

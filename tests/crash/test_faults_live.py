@@ -60,9 +60,7 @@ class Bench:
         """Send objects, each the first time."""
         statuses = []
         for _ in range(count):
-            statuses.append(
-                send_one(self.site.port, self.sent, self.objects.sent[self.sent])
-            )
+            statuses.append(send_one(self.site.port, self.sent, self.objects.sent[self.sent]))
             self.sent += 1
         return statuses
 
@@ -77,7 +75,7 @@ class Bench:
         wait_for_empty_queues(self.site, _QUEUES, 60)
         node = self.site.node
         assert node is not None
-        assert [event for event in node.events("delivery.failed")] == []
+        assert node.events("delivery.failed") == []
         self.site.stop()
         self.site.keep_logs()
         done = range(self.sent)
@@ -310,9 +308,7 @@ def test_a_spool_that_is_gone_for_a_while_keeps_what_it_has(make: Make) -> None:
 
 
 @pytest.mark.parametrize("jump", ["-1d", "+10y", "-10y"])
-def test_a_clock_that_jumps_delays_and_loses_nothing(
-    make: Make, tmp_path: Path, jump: str
-) -> None:
+def test_a_clock_that_jumps_delays_and_loses_nothing(make: Make, tmp_path: Path, jump: str) -> None:
     if not _FAKETIME.exists():
         pytest.skip("libfaketime is not installed here")
     clock = tmp_path / "clock"

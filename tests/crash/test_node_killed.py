@@ -7,6 +7,7 @@ sender sends again, and at the end everything has to be where it was promised to
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from support_campaign import (
     wait_for_empty_queues,
 )
 from support_delivery import StockPeer
-from support_node import is_alive, wait_until
+from support_node import Node, is_alive, wait_until
 
 _RECEIVER_CALLS = "openat mkdirat fchmod writev write fdatasync flock linkat fsync sendto unlink"
 # Without openat: an idle lane looks at its queue four times a second.
@@ -102,6 +103,16 @@ def renew(site: Site, role: str, count: int) -> None:
     wait_until(lambda: len(node.children(role)) == count, 30)
 
 
+def is_over(node: Node, role: str, pids: list[int], closed: int) -> bool:
+    """One of the processes has died, or one more association has ended."""
+    return len(node.children(role)) < len(pids) or len(node.events("association.closed")) > closed
+
+
+def is_dead_or_done(node: Node) -> bool:
+    """The courier has died, or delivered everything."""
+    return not node.children("courier") or not any(node.queued(queue) for queue in _QUEUES)
+
+
 def send_again(site: Site, objects: Objects, index: int) -> None:
     """Send what was not answered; to the end of its association, which is told late."""
     assert site.node is not None
@@ -148,10 +159,7 @@ def test_a_receiver_killed_at_any_step_loses_nothing_it_answered(
         with Strace(receivers, steps.options, tmp_path / "trace"):
             status = send_one(site.port, number, objects.sent[number])
             # After the answer there is more to do: tidy up, tell, release.
-            wait_until(
-                lambda: len(node.children("receiver")) < len(receivers)  # noqa: B023  (called here)
-                or len(node.events("association.closed")) > closed  # noqa: B023  (called here)
-            )
+            wait_until(partial(is_over, node, "receiver", receivers, closed))
         has_died = not all(map(is_alive, receivers))
         died += has_died
         answered_and_died += has_died and status == 0
@@ -186,10 +194,7 @@ def test_a_courier_killed_at_any_step_delivers_each_object(
         couriers = node.children("courier")
         with Strace(couriers, steps.options, tmp_path / "trace"):
             assert send_one(site.port, number, objects.sent[number]) == 0
-            wait_until(
-                lambda: not node.children("courier")  # noqa: B023  (called here)
-                or not any(node.queued(queue) for queue in _QUEUES)  # noqa: B023  (called here)
-            )
+            wait_until(partial(is_dead_or_done, node))
         has_died = not all(map(is_alive, couriers))
         died += has_died
         assert half_written(site, objects, _QUEUES) == []

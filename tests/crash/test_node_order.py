@@ -20,6 +20,7 @@ _CALLS = (
 )
 _OPTIONS = ("-y", "-s", "4096", "-e", f"trace={_CALLS}")
 
+_QUEUE = (sys.executable, "-m", "dicomanon_node", "queue")
 _PATTERNS = {
     "write": re.compile(r"\bwritev?\(\d+<(?P<path>/[^>]+)>"),
     "sync": re.compile(r"\bf(?:data)?sync\(\d+<(?P<path>[^>]+)>"),
@@ -156,7 +157,8 @@ def test_failed_entries_move_durably_before_they_leave_where_they_were(
     trace = tmp_path / "retry.trace"
     retried = run(
         "strace", "-f", *_OPTIONS, "-o", trace,
-        sys.executable, "-m", "dicomanon_node", "queue", "retry", "--destination", "stock", "--all", cwd=site.directory,
+        *_QUEUE, "retry", "--destination", "stock", "--all",
+        cwd=site.directory,
     )  # fmt: skip
     assert retried.returncode == 0, retried.stderr
     assert_moved(calls(trace.read_text(encoding="utf-8")), failed, waiting, name)
@@ -183,7 +185,8 @@ def test_a_dropped_entry_is_gone_for_good_when_the_command_ends(
     trace = tmp_path / "drop.trace"
     dropped = run(
         "strace", "-f", *_OPTIONS, "-o", trace,
-        sys.executable, "-m", "dicomanon_node", "queue", "drop", "--destination", "stock", "--all", "--yes", cwd=site.directory,
+        *_QUEUE, "drop", "--destination", "stock", "--all", "--yes",
+        cwd=site.directory,
     )  # fmt: skip
     assert dropped.returncode == 0, dropped.stderr
     seen = calls(trace.read_text(encoding="utf-8"))

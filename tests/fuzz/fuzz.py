@@ -41,7 +41,9 @@ def main() -> int:
         campaign(targets, seconds=chosen.minutes * 60)
         if not chosen.coverage:
             peers.end()
-            sys.stdout.write(f"slowest answer to an honest sender: {peers.slowest_answer_s:.3f} s\n")
+            sys.stdout.write(
+                f"slowest answer to an honest sender: {peers.slowest_answer_s:.3f} s\n"
+            )
     sys.stdout.write(f"seed {chosen.seed}: {findings}\n")
     if chosen.coverage:
         packages = ("deid", "dataset_stream.py", "routing.py", "config")

@@ -2,8 +2,8 @@
 
 import os
 from multiprocessing import get_context
-from pathlib import Path
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import pytest
 from support_config import configured
@@ -23,7 +23,9 @@ def test_nodes_that_start_at_once_have_one_key(tmp_path: Path) -> None:
     config = configured(tmp_path)
     context = get_context("fork")
     barrier = context.Barrier(6)
-    processes = [context.Process(target=_starts, args=(config, tmp_path, barrier)) for _ in range(6)]
+    processes = [
+        context.Process(target=_starts, args=(config, tmp_path, barrier)) for _ in range(6)
+    ]
     for process in processes:
         process.start()
     for process in processes:

@@ -170,9 +170,7 @@ def test_what_somebody_else_moved_meanwhile_is_counted_and_stops_nothing(
 
     monkeypatch.setattr(QueueDirectory, "failed", looked_at_too_early)
     options = ["--yes"] if command == "drop" else []
-    done = invoke(
-        "queue", command, "--all", "--destination", "research-pacs", *options, cwd=site
-    )
+    done = invoke("queue", command, "--all", "--destination", "research-pacs", *options, cwd=site)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 object ")
     assert done.stdout.endswith("; 1 object not there any more\n")
