@@ -53,6 +53,7 @@ associations = {associations}
 """
 
 _STARTED = re.compile(rb'"process\.started".*?"pid":(\d+)')
+_LOCKS = (".lock", ".lane")
 _VICTIMS = ("receiver", "receiver", "receiver", "courier", "courier", "supervisor", "all")
 
 
@@ -210,7 +211,7 @@ class Round:
         for directory in ("incoming", *(f"{kind}/{name}" for kind in ("queue", "failed")
                                         for name in QUEUES)):  # fmt: skip
             left = [path.name for path in (var / "spool" / directory).iterdir()]
-            wrong += [f"left in {directory}: {name}" for name in left if name != ".lock"]
+            wrong += [f"left in {directory}: {name}" for name in left if name not in _LOCKS]
         outgoing = {
             str(path.relative_to(var / "outgoing"))
             for path in (var / "outgoing").rglob("*")

@@ -123,7 +123,7 @@ def _accept_uid(value: object) -> str:
 
 
 class KnownUids:
-    """A judge of UIDs of classes and syntaxes: those that PS3.6 or the configuration knows.
+    """A judge of UIDs of classes and syntaxes: those of PS3.6, and those the node accepts.
 
     A requestor may announce any UID as a SOP class, that of a patient's study too. One that
     nobody has listed is not written, however well it is formed.
@@ -139,9 +139,10 @@ class KnownUids:
     def __call__(self, value: object) -> str:
         """The keyword or the listed UID, `UNLISTED`, or `INVALID` if it is no UID."""
         uid = _accept_uid(value)
-        if uid in self._listed or uid == INVALID:
-            return uid
-        return _UID_KEYWORDS.get(uid, UNLISTED)
+        keyword = _UID_KEYWORDS.get(uid)
+        if keyword is not None:
+            return keyword
+        return uid if uid in self._listed or uid == INVALID else UNLISTED
 
 
 def _accept_ae_title(value: object) -> str:
@@ -258,7 +259,7 @@ known_uids = KnownUids()
 _NAME_LONGEST = ConfiguredNames.LONGEST
 UID = Judge("UID: digits and dots, at most 64", "string", 66, _accept_uid)
 KNOWN_UID = Judge(
-    f'keyword of PS3.6 A, or a UID the configuration lists, else "{UNLISTED}"',
+    f'keyword of PS3.6 A, or a UID the node accepts, else "{UNLISTED}"',
     "string",
     80,
     known_uids,

@@ -95,8 +95,9 @@ def test_a_class_uid_that_nobody_has_listed_is_not_written() -> None:
     private = "1.3.46.670589.5.0.1"
     assert judges.KNOWN_UID.accept(private) == judges.UNLISTED
     assert judges.KNOWN_UID.accept("1.2.840.10008.5.7741902") == judges.UNLISTED
-    judges.known_uids.allow([private, "Quillfeather^Ottoline"])
+    judges.known_uids.allow([private, CTImageStorage, "Quillfeather^Ottoline"])
     try:
+        assert judges.KNOWN_UID.accept(CTImageStorage) == "CTImageStorage"
         assert judges.KNOWN_UID.accept(private) == private
         assert judges.KNOWN_UID.accept("Quillfeather^Ottoline") == judges.INVALID
     finally:
