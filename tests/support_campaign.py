@@ -458,7 +458,7 @@ class Strace:
 
     def __init__(self, pids: Iterable[int], options: Sequence[str], output: Path) -> None:
         self.output = output
-        pids = list(pids)
+        self._pids = pids = list(pids)
         command = ["strace", "-f", *options, "-o", str(output)]
         command += [word for pid in pids for word in ("-p", str(pid))]
         self._messages = output.with_suffix(".messages")
@@ -480,8 +480,9 @@ class Strace:
         """Let them go on without. What it saw may be cut short if it has killed one of them."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(1)
-        except subprocess.TimeoutExpired:  # waits for a thread that is no more
+            # It may wait for a thread that is no more; where all live, it is to let go in order.
+            self._process.wait(10 if all(map(is_alive, self._pids)) else 1)
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(30)
 

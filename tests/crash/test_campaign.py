@@ -10,11 +10,11 @@ from support_crash import run_round
 @pytest.mark.timeout(300)
 @pytest.mark.tool("storescp")
 def test_whatever_is_killed_nothing_answered_is_lost_torn_or_told(tmp_path: Path) -> None:
-    report = run_round(tmp_path / "round", 20261120, count=500, associations=10, kills=8)
+    report = run_round(tmp_path / "round", 20261120, count=350, associations=10, kills=6)
     assert report.wrong == [], str(report)
-    assert report.statuses[0] >= 500
+    assert report.statuses[0] >= 350
     # It did what its name says.
-    assert report.kills.total() >= 8
+    assert report.kills.total() >= 6
     assert report.kills["receiver"]
     assert report.courier_deaths
 

@@ -21,7 +21,7 @@ def rng() -> random.Random:
 def test_a_mutated_data_set_is_stored_de_identified_or_refused(tmp_path: Path) -> None:
     findings = Findings()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    campaign([Engine(tmp_path, rng(), findings).case], cases=500)
+    campaign([Engine(tmp_path, rng(), findings).case], cases=1000)
     assert findings.faults == [], str(findings)
     assert findings.outcomes["data sets stored"] > 50
     assert len(findings.outcomes) > 5
@@ -40,7 +40,7 @@ def test_mutated_pdus_harm_nobody_and_leave_no_identity(start_node: Callable[...
     node = start_node(settings={"listener.processes": "1", "listener.acse_timeout_s": "2"})
     findings = Findings()
     peers = Peers(node, rng(), findings)
-    campaign([peers.case], cases=200)
+    campaign([peers.case], cases=120)
     peers.end()
     assert findings.faults == [], str(findings)
     assert peers.slowest_answer_s < HONEST_S

@@ -10,8 +10,8 @@ from support_soak import soak
 @pytest.mark.tool("storescp")
 def test_after_a_busy_day_nothing_has_grown_and_all_counts_agree(tmp_path: Path) -> None:
     with soak(tmp_path, 20261120) as running:
-        report = running.run(45)
+        report = running.run(30)
     assert report.wrong == [], f"{report}: {report.wrong}"
-    assert report.flaps >= 2
+    assert report.flaps >= 1
     assert report.aborted
     assert report.answered > report.unique > 100
