@@ -6,6 +6,9 @@ import pytest
 from support_campaign import leaks
 from support_crash import run_round
 
+# Stock pynetdicom leaves the socket of an aborted association to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.mark.timeout(300)
 @pytest.mark.tool("storescp")

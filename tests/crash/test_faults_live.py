@@ -30,6 +30,9 @@ from support_campaign import (
 from support_delivery import StockPeer
 from support_node import wait_until
 
+# Stock pynetdicom leaves the socket of an aborted association to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 _QUEUES = ("share", "stock")
 _TOML = """
 [[destinations]]
