@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: certs help serve test check bench bench-deid format lint types layers lock clean
+.PHONY: help serve test check bench bench-deid crash fuzz soak certs format lint types layers lock clean
 
 help:
 	@echo "make serve   set up what is needed and run the node with config/"
@@ -14,6 +14,9 @@ help:
 	@echo "make bench   measure the node beside its peers and the disk (ARGS=--quick)"
 	@echo "make bench-deid  plant identities in vendor files and score what comes out"
 	@echo "make certs   make certificates for trying out TLS (DIR=var/test-certs)"
+	@echo "make crash   kill a node under load, again and again (ARGS=\"--minutes 30 --seed 7\")"
+	@echo "make fuzz    send it what is wrong (ARGS, also --coverage)"
+	@echo "make soak    let it work for long and look whether anything grows (ARGS)"
 	@echo "make format  format the code"
 	@echo "make lock    lock the requirements anew"
 	@echo "make clean   remove the environment and caches; var/ stays"
@@ -49,6 +52,16 @@ bench: $(VENV)/dev.stamp
 
 bench-deid: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.deid
+
+# The campaigns for longer than the gate has time; each prints a line and what it found.
+crash: $(VENV)/dev.stamp
+	@PYTHONPATH=tests $(BIN)/python tests/crash/campaign.py $(ARGS)
+
+fuzz: $(VENV)/dev.stamp
+	@PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+
+soak: $(VENV)/dev.stamp
+	@PYTHONPATH=tests $(BIN)/python tests/soak/soak.py $(ARGS)
 
 format: $(VENV)/dev.stamp
 	@$(BIN)/ruff format .

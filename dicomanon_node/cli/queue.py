@@ -3,6 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,8 @@ def retry(
     NAME is what `queue list --failed` shows.
     """
     (found,) = _queues(load_config(config_dir, overrides), destination)
-    entries = _chosen(found, names, takes_all=takes_all)
-    for entry in entries:
-        found.retry(entry)
-    click.echo(f"{counted(len(entries), 'object')} back in the queue of {found.destination}")
+    done, gone = _each(_chosen(found, names, takes_all=takes_all), found.retry)
+    click.echo(f"{counted(done, 'object')} back in the queue of {found.destination}{gone}")
 
 
 @queue.command()
@@ -123,9 +122,8 @@ def drop(
             f"Delete {counted(len(entries), 'object')} that {found.destination} never got?",
             abort=True,
         )
-    for entry in entries:
-        found.drop(entry)
-    click.echo(f"{counted(len(entries), 'object')} dropped")
+    done, gone = _each(entries, found.drop)
+    click.echo(f"{counted(done, 'object')} dropped{gone}")
 
 
 def _queues(config: Config, destination: str | None) -> list[QueueDirectory]:
@@ -165,6 +163,21 @@ def _chosen(found: QueueDirectory, names: tuple[str, ...], *, takes_all: bool) -
         )
         sys.exit(EXIT_NOT_ALL)
     return [failed[name] for name in names]
+
+
+def _each(entries: Sequence[Entry], change: Callable[[Entry], object]) -> tuple[int, str]:
+    """Change each entry that is still there: somebody else may do the same just now.
+
+    Returns:
+        How many were changed, and what to say of the others.
+    """
+    done = 0
+    for entry in entries:
+        with suppress(FileNotFoundError):
+            change(entry)
+            done += 1
+    gone = len(entries) - done
+    return done, f"; {counted(gone, 'object')} not there any more" if gone else ""
 
 
 def _age(entry: Entry) -> str:

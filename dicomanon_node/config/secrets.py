@@ -4,6 +4,7 @@ Every pseudonym, UID and day shift hangs on this key: it is made once, kept, bac
 and never shown. No message of this module has anything of the file's content.
 """
 
+import glob
 import os
 import re
 import secrets as random
@@ -91,6 +92,18 @@ def make_key(path: Path) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise _problem(path, f"the key cannot be written: {error.strerror}") from None
+
+
+def sweep_parts(path: Path) -> None:
+    """Remove what a kill in `make_key` left: keys that were never in use. Never raises.
+
+    To be called while there is a key: whoever is making one at this moment comes too late
+    anyway, and with or without its part file finds the name taken.
+    """
+    with suppress(OSError):
+        for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+            with suppress(OSError):
+                part.unlink()
 
 
 def _is_trivial(key: bytes) -> bool:

@@ -353,7 +353,9 @@ class Backlog:
 
     def _open(self, entry: Entry) -> DicomFile | None:
         try:
-            return DicomFile.open(entry.path)
+            return self._queue.open(entry)
+        except BlockingIOError:  # its commit is not over: the next scan finds it again
+            return None
         except FileNotFoundError:
             with self._lock:
                 self._gone(entry)

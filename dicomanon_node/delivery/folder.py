@@ -81,7 +81,8 @@ class FolderTransport:
         return Answer(self._copied.popleft())
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing is open; answers that nobody has taken are not for whoever sends next."""
+        self._copied.clear()
 
     def interrupt(self) -> None:
         """Make a copy that is under way end before its next chunk."""

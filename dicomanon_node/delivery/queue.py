@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomanon_node.delivery.files import locked, place, sync_directory, write_durable
+from dicomanon_node.network.part10 import DicomFile
 
 SUFFIX: Final = ".dcm"
 _REASON_SUFFIX: Final = ".json"
@@ -160,6 +161,27 @@ class QueueDirectory:
             os.close(descriptor)
             raise
         return descriptor
+
+    def open(self, entry: Entry) -> DicomFile:
+        """Look what an entry is, once nobody can take it back any more.
+
+        A commit links the file here before it is complete, and may still fail: until then a
+        receiver holds a lock on it (`spool.placement`). What is delivered by then would be
+        delivered although its sender was told that it is not stored.
+
+        Raises:
+            BlockingIOError: Its commit is under way; it is to be looked at again.
+            FileNotFoundError: It is not in the queue any more.
+            OSError: It cannot be read.
+            Part10Error: It is no DICOM file.
+        """
+        descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _require(entry)
+            return DicomFile.examine(entry.path, descriptor)[0]
+        finally:
+            os.close(descriptor)
 
     def is_waiting(self, name: str) -> bool:
         """Whether there is an entry of this name."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dicomanon_node.config import Config
 from dicomanon_node.config.model import DicomDestination
-from dicomanon_node.config.secrets import make_key, read_key
+from dicomanon_node.config.secrets import make_key, read_key, sweep_parts
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomanon_node.deid.plan import Plan
@@ -48,8 +48,15 @@ def key(config: Config) -> tuple[Key, bool]:
     path = config.node.secrets.key_file
     is_new = not path.exists()
     if is_new:
-        make_key(path)
-    return Key(read_key(path)), is_new
+        try:
+            make_key(path)
+        except ConfigError:
+            if not path.exists():
+                raise
+            is_new = False  # another process of this site made it just now: one key for both
+    secret = Key(read_key(path))
+    sweep_parts(path)
+    return secret, is_new
 
 
 def plans(config: Config, secret: Key) -> Mapping[str, Plan]:

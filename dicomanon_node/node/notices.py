@@ -15,6 +15,7 @@ from dicomanon_node.deid.pseudonyms import KEY_BYTES, Key
 from dicomanon_node.deid.rules import StudyRules
 from dicomanon_node.delivery.queue import QueueDirectory
 from dicomanon_node.errors import Problem
+from dicomanon_node.network.supported import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomanon_node.node import build
 from dicomanon_node.ops import logs
 
@@ -36,6 +37,11 @@ def configure_logs(config: Config, *earlier: Config) -> None:
         stream=sys.stdout,
         studies=chain.from_iterable(one.rules.studies for one in all_of_them),
         destinations=chain.from_iterable(build.destination_names(one) for one in all_of_them),
+        known_uids=chain(
+            STORAGE_SOP_CLASSES,
+            TRANSFER_SYNTAXES,
+            *(one.node.listener.extra_sop_classes for one in all_of_them),
+        ),
     )
 
 

@@ -122,9 +122,27 @@ def _accept_uid(value: object) -> str:
     return INVALID
 
 
-def _accept_known_uid(value: object) -> str:
-    uid = _accept_uid(value)
-    return _UID_KEYWORDS.get(uid, uid)
+class KnownUids:
+    """A judge of UIDs of classes and syntaxes: those of PS3.6, and those the node accepts.
+
+    A requestor may announce any UID as a SOP class, that of a patient's study too. One that
+    nobody has listed is not written, however well it is formed.
+    """
+
+    def __init__(self) -> None:
+        self._listed: frozenset[str] = frozenset()
+
+    def allow(self, uids: Iterable[str]) -> None:
+        """Replace the UIDs that pass beside those of PS3.6 A."""
+        self._listed = frozenset(uid for uid in uids if _accept_uid(uid) == uid)
+
+    def __call__(self, value: object) -> str:
+        """The keyword or the listed UID, `UNLISTED`, or `INVALID` if it is no UID."""
+        uid = _accept_uid(value)
+        keyword = _UID_KEYWORDS.get(uid)
+        if keyword is not None:
+            return keyword
+        return uid if uid in self._listed or uid == INVALID else UNLISTED
 
 
 def _accept_ae_title(value: object) -> str:
@@ -236,10 +254,16 @@ class ConfiguredNames:
 
 study_names = ConfiguredNames()
 destination_names = ConfiguredNames()
+known_uids = KnownUids()
 
 _NAME_LONGEST = ConfiguredNames.LONGEST
 UID = Judge("UID: digits and dots, at most 64", "string", 66, _accept_uid)
-KNOWN_UID = Judge("keyword of PS3.6 A where known, else UID", "string", 80, _accept_known_uid)
+KNOWN_UID = Judge(
+    f'keyword of PS3.6 A, or a UID the node accepts, else "{UNLISTED}"',
+    "string",
+    80,
+    known_uids,
+)
 AE_TITLE = Judge(
     "AE title: ASCII, cut at 16 characters, the rest escaped", "string", 178, _accept_ae_title
 )

@@ -87,6 +87,7 @@ def configure(
     colour: bool | None = None,
     studies: Iterable[str] = (),
     destinations: Iterable[str] = (),
+    known_uids: Iterable[str] = (),
 ) -> None:
     """Say where lines go and what they look like. May be called again, also after a fork.
 
@@ -98,9 +99,11 @@ def configure(
         colour: Whether the console has colours; None: on a terminal, unless NO_COLOR is set.
         studies: The configured studies; any other study is logged as "unlisted".
         destinations: The configured destinations, likewise.
+        known_uids: SOP classes and transfer syntaxes accepted, besides those of PS3.6 A, likewise.
     """
     judges.study_names.allow(studies)
     judges.destination_names.allow(destinations)
+    judges.known_uids.allow(known_uids)
     is_terminal = stream is not None and stream.isatty()
     is_console = format == "console" or (format == "auto" and is_terminal)
     if colour is None:

@@ -7,7 +7,7 @@ import pytest
 from support_delivery import write_file
 from support_node import invoke, write_config
 
-from dicomanon_node.delivery.queue import Failure, QueueDirectory
+from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
 
 TOML = """
 [[destinations]]
@@ -154,3 +154,24 @@ def test_a_destination_that_is_not_there_is_told_with_the_nearest(site: Path) ->
     done = invoke("queue", "list", "--destination", "reserch-pacs", cwd=site)
     assert done.returncode == 2
     assert 'did you mean "research-pacs"? Allowed: archive, research-pacs' in done.stderr
+
+
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_what_somebody_else_moved_meanwhile_is_counted_and_stops_nothing(
+    site: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    looked_at = QueueDirectory.failed
+
+    def looked_at_too_early(queue: QueueDirectory) -> list[tuple[Entry, Failure]]:
+        found = looked_at(queue)
+        if found:
+            queue.retry(found[0][0])  # by another shell, after this one has listed them
+        return found
+
+    monkeypatch.setattr(QueueDirectory, "failed", looked_at_too_early)
+    options = ["--yes"] if command == "drop" else []
+    done = invoke("queue", command, "--all", "--destination", "research-pacs", *options, cwd=site)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("1 object ")
+    assert done.stdout.endswith("; 1 object not there any more\n")
+    assert failed(site) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomanon_node.config.secrets import make_key, read_key
+from dicomanon_node.config.secrets import make_key, read_key, sweep_parts
 from dicomanon_node.errors import ConfigError
 
 KEY = "8c1fa2c0ee0d4ff5a30c7b6f1c9c2f3dd27b0d7f5a1e4c3b9f6e8d7c6b5a4938"
@@ -192,3 +192,15 @@ def test_a_key_is_whole_or_not_there_wherever_its_making_is_killed(tmp_path: Pat
         step += 1
     assert (code, step > 5) == (0, True)
     assert [each.name for each in path.parent.iterdir()] == ["secret.key"]
+
+
+def test_what_a_kill_left_while_a_key_was_made_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    path = key_file(tmp_path, KEY)
+    leftover = tmp_path / ".secret.key.0123456789abcdef.part"
+    others = [tmp_path / name for name in (".other.key.01.part", "secret.key.part", "secret.key~")]
+    for made in (leftover, *others):
+        made.write_text("x")
+    sweep_parts(path)
+    assert not leftover.exists()
+    assert all(other.exists() for other in others)
+    assert read_key(path) == bytes.fromhex(KEY)

@@ -141,3 +141,15 @@ def test_a_folder_on_another_file_system_is_served(tmp_path: Path, instance: Dic
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
+
+
+def test_an_answer_that_nobody_took_is_not_given_to_the_next(
+    folder: Path, instance: DicomFile, tmp_path: Path
+) -> None:
+    # The spool failed between the copy and its answer: the carrier closes, and begins anew.
+    way = transport(folder)
+    second = DicomFile.open(write_file(tmp_path / "second.dcm", "2.25.8"))
+    way.send(instance)
+    way.close()
+    way.send(second)
+    assert way.answer().instance is second

@@ -88,7 +88,20 @@ def test_uids_are_digits_and_dots(value: object, written: str) -> None:
 def test_registered_uids_are_written_as_keywords() -> None:
     assert judges.KNOWN_UID.accept(CTImageStorage) == "CTImageStorage"
     assert judges.KNOWN_UID.accept(ExplicitVRLittleEndian) == "ExplicitVRLittleEndian"
-    assert judges.KNOWN_UID.accept("1.3.46.670589.5.0.1") == "1.3.46.670589.5.0.1"
+
+
+def test_a_class_uid_that_nobody_has_listed_is_not_written() -> None:
+    # A requestor may put the UID of a patient's study there, or digits that are no UID of a class.
+    private = "1.3.46.670589.5.0.1"
+    assert judges.KNOWN_UID.accept(private) == judges.UNLISTED
+    assert judges.KNOWN_UID.accept("1.2.840.10008.5.7741902") == judges.UNLISTED
+    judges.known_uids.allow([private, CTImageStorage, "Quillfeather^Ottoline"])
+    try:
+        assert judges.KNOWN_UID.accept(CTImageStorage) == "CTImageStorage"
+        assert judges.KNOWN_UID.accept(private) == private
+        assert judges.KNOWN_UID.accept("Quillfeather^Ottoline") == judges.INVALID
+    finally:
+        judges.known_uids.allow(())
 
 
 @pytest.mark.parametrize(

@@ -533,13 +533,13 @@ class TestSpool:
     def test_an_entry_that_cannot_be_read_is_held_and_others_go_on(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def broken(path: Path) -> DicomFile:
+        def broken(path: Path, descriptor: int) -> tuple[DicomFile, bytes]:
             if path.name == "2.25.1.dcm":
                 raise OSError(5, "input/output error")
-            return real_open(path)
+            return real_examine(path, descriptor)
 
-        real_open = DicomFile.open
-        monkeypatch.setattr(DicomFile, "open", broken)
+        real_examine = DicomFile.examine
+        monkeypatch.setattr(DicomFile, "examine", broken)
         bench.add("2.25.1", "2.25.2")
         bench.settle(10)
         assert bench.transport.delivered == ["2.25.2"]

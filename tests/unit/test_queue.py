@@ -1,5 +1,6 @@
 """`queue`: entries are files; none is ever in neither place, none is deleted undelivered."""
 
+import fcntl
 import json
 import os
 import stat
@@ -362,3 +363,26 @@ class TestFiles:
             ("a.json", b"new")
         ]
         assert stat.S_ISREG(path.stat().st_mode)
+
+
+def test_an_entry_whose_commit_may_still_be_undone_is_not_opened(
+    folders: SpoolFolders, queue: QueueDirectory
+) -> None:
+    path = folders.add("2.25.1")
+    [entry], _ = queue.waiting(1)
+    with path.open("rb") as committing:
+        fcntl.flock(committing, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            queue.open(entry)
+    assert queue.open(entry).sop_instance_uid == "2.25.1"
+
+
+def test_an_entry_whose_commit_was_undone_meanwhile_is_gone(
+    folders: SpoolFolders, queue: QueueDirectory, tmp_path: Path
+) -> None:
+    path = folders.add("2.25.1")
+    [entry], _ = queue.waiting(1)
+    path.rename(tmp_path / "kept")  # so that its inode is not used again
+    folders.add("2.25.1")
+    with pytest.raises(FileNotFoundError):
+        queue.open(entry)
