@@ -1,6 +1,7 @@
 """What has to fit together: sections of node.toml with each other and with the rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 from dicomanon_node.config.model import FolderDestination, NodeConfig
@@ -17,9 +18,7 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
         "destinations", "name", [entry.name.casefold() for entry in node.destinations]
     )
     yield from _repeated("ae_titles", "ae_title", [entry.ae_title for entry in node.ae_titles])
-    listener, admin = node.listener, node.admin
-    if listener.port and listener.port == admin.port:
-        yield ("admin", "port"), "is the listener's port too: choose another"
+    yield from _admin_faults(node)
     spool, outgoing = node.storage.spool, node.storage.outgoing
     if outgoing is not None and _overlap(spool, outgoing):
         yield ("storage", "outgoing"), "and storage.spool must not lie in each other"
@@ -58,6 +57,26 @@ def _hold_faults(node: NodeConfig) -> Iterable[Fault]:
             yield place, "lies in the spool, beside what it encrypts: put it elsewhere"
 
 
+def _admin_faults(node: NodeConfig) -> Iterable[Fault]:
+    admin, token_file = node.admin, node.admin.token_file
+    if admin.enabled and node.listener.port and node.listener.port == admin.port:
+        yield ("admin", "port"), "is the listener's port too: choose another"
+    if token_file is None:
+        if admin.enabled and not is_loopback(admin.host):
+            why = (
+                f"is needed, because admin.host {show(admin.host)} can be reached from elsewhere:"
+                ' name a file, such as "var/admin.token", which is made at the next start; or bind'
+                " to 127.0.0.1"
+            )
+            yield ("admin", "token_file"), why
+        return
+    if token_file == node.secrets.key_file:
+        yield ("admin", "token_file"), "is the node's key too: choose another"
+    for public in (node.storage.outgoing, *_folders(node)):
+        if public is not None and token_file.is_relative_to(public):
+            yield ("admin", "token_file"), "lies where objects are handed out: put it elsewhere"
+
+
 def rule_name_faults(
     node: NodeConfig, stations: Collection[str], studies: Collection[str]
 ) -> Iterable[Fault]:
@@ -92,6 +111,16 @@ def study_faults(
             yield (study,), "its objects would go nowhere: neither to outgoing nor to a destination"
         if len(set(rules.destinations or ())) < len(rules.destinations or ()):
             yield (study, "Destinations"), "names a destination twice"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name; whatever it stands for today
+        return False
 
 
 _FILES = {"study": "studies.json", "station": "stations.json"}

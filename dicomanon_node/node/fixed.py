@@ -19,8 +19,11 @@ FIXED: Final = (
     "storage.outgoing",
     "storage.sync",
     "secrets.key_file",
+    "admin.enabled",
     "admin.host",
     "admin.port",
+    "admin.token_file",
+    "admin.hosts",
 )
 """Keys of node.toml."""
 
