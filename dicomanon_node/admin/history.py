@@ -81,6 +81,14 @@ class DestinationState:
     last_ms: float | None = None
 
 
+@dataclass(slots=True)
+class _Instance:
+    # Whose it is, and who has taken it: a duplicate is delivered once more.
+
+    study: tuple[str, str]
+    delivered: tuple[str, ...] = ()
+
+
 class History:
     """Takes log lines; everything else is for looking.
 
@@ -132,7 +140,7 @@ class History:
         self.last_stored_s: float | None = None
         self._lines: deque[tuple[int, Line]] = deque(maxlen=MAX_LINES)
         # Which study an instance is of; the oldest is forgotten first.
-        self._study_of: OrderedDict[int, tuple[str, str]] = OrderedDict()
+        self._instances: OrderedDict[int, _Instance] = OrderedDict()
         self._take: Mapping[str, Callable[[Line, float], None]] = {
             "association.opened": self._opened,
             "association.closed": self._closed,
@@ -224,9 +232,9 @@ class History:
         if len(study.series) < MAX_SERIES:
             study.series.add(_text(line, "series_uid"))
         if self.destinations:
-            self._study_of[hash(line.get("sop_instance_uid"))] = key
-            if len(self._study_of) > MAX_INSTANCES:
-                self._study_of.popitem(last=False)
+            self._instances[hash(line.get("sop_instance_uid"))] = _Instance(key)
+            if len(self._instances) > MAX_INSTANCES:
+                self._instances.popitem(last=False)
 
     def _study(self, key: tuple[str, str], line: Line) -> Study:
         study = self.studies.get(key)
@@ -263,7 +271,7 @@ class History:
         state.last_sent_time = _text(line, "timestamp")
         state.last_ms = line.get("ms")
         self.rates.delivered(now)
-        study = self._study_sent(line)
+        study = self._first_time(line, name)
         if study is not None:
             study.delivered[name] += 1
 
@@ -273,13 +281,18 @@ class History:
     def _failed(self, line: Line, _now: float) -> None:
         name = _text(line, "destination")
         self._destination(name).failed_count += 1
-        study = self._study_sent(line)
+        instance = self._instances.get(hash(line.get("sop_instance_uid")))
+        study = None if instance is None else self.studies.get(instance.study)
         if study is not None:
             study.failed[name] += 1
 
-    def _study_sent(self, line: Line) -> Study | None:
-        key = self._study_of.get(hash(line.get("sop_instance_uid")))
-        return None if key is None else self.studies.get(key)
+    def _first_time(self, line: Line, destination: str) -> Study | None:
+        """The study of an instance that a destination has taken, unless it took it before."""
+        instance = self._instances.get(hash(line.get("sop_instance_uid")))
+        if instance is None or destination in instance.delivered:
+            return None
+        instance.delivered = (*instance.delivered, destination)
+        return self.studies.get(instance.study)
 
     def _down(self, line: Line, _now: float) -> None:
         state = self._destination(_text(line, "destination"))
