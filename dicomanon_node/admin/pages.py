@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 
 import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from dicomanon_node.admin import shown
-from dicomanon_node.admin.api import FILTER_NAMES, Api, filters
+from dicomanon_node.admin.api import PREFIX, Api, filters
 from dicomanon_node.admin.guard import FORM_TOKEN, Guard, cookie_header
 from dicomanon_node.admin.rates import WINDOW_S
 from dicomanon_node.admin.sessions import Sessions
@@ -33,6 +33,16 @@ NAVIGATION: Final = (
     ("/configuration", "Configuration"),
     ("/log", "Log"),
 )
+
+_FILTERS: Final = {
+    "study": "Study",
+    "study_uid": "New Study UID",
+    "association": "Association",
+    "destination": "Destination",
+    "reason": "Reason",
+    "sop_instance_uid": "New SOP Instance UID",
+}
+"""By what log lines are chosen, besides event and level, as people call it."""
 
 _CHART_SECONDS: Final = WINDOW_S - 1
 _CHART_STEP_S: Final = 5
@@ -95,6 +105,8 @@ class Pages:
 
     async def not_found(self, request: Request, _error: Exception) -> Response:
         """For what there is not."""
+        if request.url.path.startswith(f"{PREFIX}/"):
+            return JSONResponse({"error": "There is no such thing."}, 404)
         return self.page(request, "missing.html", 404)
 
     async def _overview(self, request: Request) -> Response:
@@ -175,7 +187,7 @@ class Pages:
             "log.html",
             lines=self._picture.log(wanted, 200),
             wanted=wanted,
-            filters=[name for name in FILTER_NAMES if name not in {"event", "level"}],
+            filters=_FILTERS,
             events=sorted(EVENTS),
         )
 

@@ -98,6 +98,10 @@ FAILED: Final[Mapping[str, Words]] = {
         "The destination does not let us send this.", "Allow our AE title there, then try again."
     ),
     "refused": Words("The destination refused it.", _SENDERS),
+    "breaks-association": Words(
+        "The destination ends the association whenever this object comes.",
+        "Ask who runs the destination what is wrong with it; then try again, or drop it.",
+    ),
     "unexpected-status": Words("The destination answered what PS3.4 does not know.", _SENDERS),
     "unknown": Words("The reason file beside it is missing.", "Try again; the log says more."),
 }

@@ -109,6 +109,12 @@ def show(browser: webdriver.Chrome, url: str, width: int = 1280, scheme: str = "
     browser.get(url)
 
 
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """What the browser's own log has had since it was last asked for."""
+    entries: list[dict[str, str]] = browser.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's
+    return [entry["message"] for entry in entries]
+
+
 def keep(browser: webdriver.Chrome, name: str) -> None:
     directory = os.environ.get("DICOMANON_SCREENSHOTS")
     if directory:
@@ -146,26 +152,23 @@ def test_a_page_fits_its_width(
 def test_a_script_in_an_ae_title_is_text(
     browser: webdriver.Chrome, address: str, name: str
 ) -> None:
+    complaints(browser)
     show(browser, address + PAGES[name])
-    browser.get_log("browser")
     assert browser.find_elements(By.CSS_SELECTOR, "[onload], main svg:not(.chart)") == []
     if name in {"studies", "log"}:
         assert HOSTILE in browser.find_element(By.TAG_NAME, "main").text
-    assert browser.get_log("browser") == []
+    assert complaints(browser) == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_browser_has_nothing_to_complain_about(
     browser: webdriver.Chrome, address: str, name: str
 ) -> None:
-    browser.get_log("browser")
+    complaints(browser)
     show(browser, address + PAGES[name])
-    complaints = [
-        entry["message"]
-        for entry in browser.get_log("browser")
-        if not (name == "missing" and "404" in entry["message"])
-    ]
-    assert complaints == []
+    assert [
+        message for message in complaints(browser) if not (name == "missing" and "404" in message)
+    ] == []
 
 
 def test_the_keyboard_reaches_the_content_first_and_what_has_the_focus_is_seen(
