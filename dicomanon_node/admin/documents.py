@@ -92,7 +92,7 @@ class Study(Document):
     quiet: Annotated[bool, _means("Nothing more has come for a while")]
     series: Annotated[int, _means("Different series")]
     instances: Annotated[int, _means("Different instances stored")]
-    duplicates: Annotated[int, _means("Instances that came once more")]
+    duplicates: Annotated[int, _means("Instances that came once more, alike or changed")]
     bytes: Annotated[int, _means("Data sets, bytes")]
     queued: Annotated[int, _means("Deliveries that are to be made, all destinations together")]
     progress: Annotated[list[Progress], _means("By destination")]

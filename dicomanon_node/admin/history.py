@@ -83,10 +83,12 @@ class DestinationState:
 
 @dataclass(slots=True)
 class _Instance:
-    # Whose it is, and who has taken it: a duplicate is delivered once more.
+    # Whose it is, and who has taken or refused it: a duplicate is delivered once more, and a
+    # quick courier may be heard of before the receiver has told that there is something.
 
-    study: tuple[str, str]
+    study: tuple[str, str] | None = None
     delivered: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 class History:
@@ -224,7 +226,7 @@ class History:
         study.last_time = self.last_stored_time
         study.rules = _text(line, "rules")
         study.bytes_count += size
-        if is_duplicate:
+        if is_duplicate or line.get("variant") is True:  # of a UID that was here before
             study.duplicate_count += 1
             return
         study.instance_count += 1
@@ -232,9 +234,11 @@ class History:
         if len(study.series) < MAX_SERIES:
             study.series.add(_text(line, "series_uid"))
         if self.destinations:
-            self._instances[hash(line.get("sop_instance_uid"))] = _Instance(key)
-            if len(self._instances) > MAX_INSTANCES:
-                self._instances.popitem(last=False)
+            instance = self._instance(line)
+            if instance.study is None:
+                instance.study = key
+                study.delivered.update(instance.delivered)
+                study.failed.update(instance.failed)
 
     def _study(self, key: tuple[str, str], line: Line) -> Study:
         study = self.studies.get(key)
@@ -271,9 +275,12 @@ class History:
         state.last_sent_time = _text(line, "timestamp")
         state.last_ms = line.get("ms")
         self.rates.delivered(now)
-        study = self._first_time(line, name)
-        if study is not None:
-            study.delivered[name] += 1
+        instance = self._instance(line)
+        if name not in instance.delivered:
+            instance.delivered = (*instance.delivered, name)
+            study = self._study_of(instance)
+            if study is not None:
+                study.delivered[name] += 1
 
     def _deferred(self, line: Line, _now: float) -> None:
         self._destination(_text(line, "destination")).deferred_count += 1
@@ -281,18 +288,24 @@ class History:
     def _failed(self, line: Line, _now: float) -> None:
         name = _text(line, "destination")
         self._destination(name).failed_count += 1
-        instance = self._instances.get(hash(line.get("sop_instance_uid")))
-        study = None if instance is None else self.studies.get(instance.study)
-        if study is not None:
-            study.failed[name] += 1
+        instance = self._instance(line)
+        if name not in instance.failed:
+            instance.failed = (*instance.failed, name)
+            study = self._study_of(instance)
+            if study is not None:
+                study.failed[name] += 1
 
-    def _first_time(self, line: Line, destination: str) -> Study | None:
-        """The study of an instance that a destination has taken, unless it took it before."""
-        instance = self._instances.get(hash(line.get("sop_instance_uid")))
-        if instance is None or destination in instance.delivered:
-            return None
-        instance.delivered = (*instance.delivered, destination)
-        return self.studies.get(instance.study)
+    def _instance(self, line: Line) -> _Instance:
+        number = hash(line.get("sop_instance_uid"))
+        instance = self._instances.get(number)
+        if instance is None:
+            instance = self._instances[number] = _Instance()
+            if len(self._instances) > MAX_INSTANCES:
+                self._instances.popitem(last=False)
+        return instance
+
+    def _study_of(self, instance: _Instance) -> Study | None:
+        return None if instance.study is None else self.studies.get(instance.study)
 
     def _down(self, line: Line, _now: float) -> None:
         state = self._destination(_text(line, "destination"))

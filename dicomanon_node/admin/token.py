@@ -28,16 +28,21 @@ def read_or_make(path: Path) -> str:
         ConfigError: It cannot be read or made, others can read it, or it is no token.
     """
     try:
+        # Not blocking: a FIFO by mistake must not hang the start.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return _make(path)
     except OSError as error:
         raise _problem(path, f"the token cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise _problem(path, "the token must be a regular file")
-        content = file.read(_MAX_FILE_BYTES)
+        content = os.read(descriptor, _MAX_FILE_BYTES) if stat.S_ISREG(mode) else b""
+    except OSError as error:
+        raise _problem(path, f"the token cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+    if not stat.S_ISREG(mode):
+        raise _problem(path, "the token must be a regular file")
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise _problem(
             path,

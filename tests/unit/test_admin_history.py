@@ -23,14 +23,18 @@ def test_a_study_is_counted_as_it_arrives(history: History) -> None:
     tell(history)
     tell(history, sop_instance_uid="2.25.2", series_uid="2.25.9")
     tell(history, duplicate=True)
+    tell(history, variant=True)
     study = history.studies[KEY]
-    assert (study.instance_count, study.duplicate_count, len(study.series)) == (2, 1, 2)
-    assert study.bytes_count == 3000
-    assert not study.is_quiet
-    tell(history, event="study.quiet")
-    assert study.is_quiet
-    tell(history, sop_instance_uid="2.25.3")
-    assert not study.is_quiet
+    assert (study.instance_count, study.duplicate_count, len(study.series)) == (2, 2, 2)
+    assert study.bytes_count == 4000
+
+
+def test_a_study_is_quiet_until_more_of_it_comes(history: History) -> None:
+    told = []
+    for event in ("instance.stored", "study.quiet", "instance.stored"):
+        tell(history, event=event)
+        told.append(history.studies[KEY].is_quiet)
+    assert told == [False, True, False]
 
 
 def test_what_a_destination_takes_is_counted_for_its_study_once(history: History) -> None:
@@ -40,6 +44,12 @@ def test_what_a_destination_takes_is_counted_for_its_study_once(history: History
     tell(history, event="delivery.sent", destination="pacs", sop_instance_uid="2.25.77")
     assert history.studies[KEY].delivered["pacs"] == 1
     assert history.destinations["pacs"].sent_count == 3
+
+
+def test_a_delivery_that_is_told_before_the_instance_counts(history: History) -> None:
+    tell(history, event="delivery.sent", destination="pacs")
+    tell(history)
+    assert history.studies[KEY].delivered["pacs"] == 1
 
 
 def test_a_destination_is_down_since_the_first_time_until_it_is_up(history: History) -> None:
