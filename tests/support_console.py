@@ -12,7 +12,6 @@ from dicomanon_node.admin.console import Console
 from dicomanon_node.admin.history import History
 from dicomanon_node.admin.picture import Picture
 from dicomanon_node.admin.sessions import Sessions
-from dicomanon_node.admin.shelves import Shelves
 from dicomanon_node.config import load
 from dicomanon_node.delivery.queue import Failure, QueueDirectory
 
@@ -112,10 +111,13 @@ class Desk:
                 (self.spool / place / name).mkdir(parents=True)
         self.history = History(("pacs", "share"))
         self.picture = Picture(self.config, self.history, lambda _rules: [])
-        self.shelves = Shelves(self.spool, ("pacs", "share"))
         self.log = Told()
         self.console = Console(
-            self.picture, self.shelves, Sessions(token), ("console.example",), self.log
+            self.picture,
+            lambda: self.config,
+            Sessions(token),
+            ("console.example",),
+            self.log,
         )
         self.client = self.browser()
         self.look()
@@ -126,8 +128,7 @@ class Desk:
 
     def look(self) -> None:
         """The spool is looked at."""
-        self.picture.stock = self.shelves.look()
-        self.picture.looked_at = time.monotonic()
+        asyncio.run(self.console.look())
 
     def tell(self, **line: object) -> None:
         """A line of the log comes; what is not said is as in `STORED`."""

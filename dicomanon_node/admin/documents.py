@@ -24,7 +24,9 @@ class Readiness(Document):
     ready: Annotated[bool, _means("Whether it does")]
     reasons: Annotated[
         list[str],
-        _means("Why not: starting, no-receiver, draining, spool-low, spool-unavailable"),
+        _means(
+            "Why not: starting, draining, no-receiver, disk-full, spool-unavailable, queue-full"
+        ),
     ]
 
 

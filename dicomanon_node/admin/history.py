@@ -113,6 +113,7 @@ class History:
         receivers: Process numbers of the receivers that run, as far as was told.
         deaths: Processes that died, by role.
         is_draining: The node was told to end.
+        full_queues: Destinations whose queue takes no more.
         spool_full_at: When a receiver last said so, monotonic seconds; None once there is room.
         durations: How long instances stored took.
         last_stored_time: When the last one was stored, as the log has it.
@@ -136,6 +137,7 @@ class History:
         self.receivers: set[int] = set()
         self.deaths: Counter[str] = Counter()
         self.is_draining = False
+        self.full_queues: set[str] = set()
         self.spool_full_at: float | None = None
         self.durations = Durations()
         self.last_stored_time: str | None = None
@@ -159,6 +161,8 @@ class History:
             "process.exited": self._ended,
             "process.died": self._ended,
             "node.draining": self._draining,
+            "queue.full": self._queue_full,
+            "queue.available": self._queue_available,
             "spool.full": self._spool_full,
             "spool.available": self._spool_available,
         }
@@ -335,6 +339,12 @@ class History:
 
     def _draining(self, _line: Line, _now: float) -> None:
         self.is_draining = True
+
+    def _queue_full(self, line: Line, _now: float) -> None:
+        self.full_queues.add(_text(line, "destination"))
+
+    def _queue_available(self, line: Line, _now: float) -> None:
+        self.full_queues.discard(_text(line, "destination"))
 
     def _spool_full(self, _line: Line, now: float) -> None:
         self.spool_full_at = now

@@ -79,9 +79,19 @@ class Picture:
         if free is None or self.stock.is_read_only:
             yield "spool-unavailable"
         elif free < self.config.node.storage.low_water_bytes:
-            yield "spool-low"
+            yield "disk-full"
         elif full_at is not None and time.monotonic() - full_at < _FULL_S:
             yield "spool-unavailable"
+        if self._full_queues():
+            yield "queue-full"
+
+    def _full_queues(self) -> set[str]:
+        # Told by the node when it begins; seen in the queue if the console came later.
+        high = self.config.node.storage.queue_high_water
+        shelves = self.stock.shelves if self.stock else ()
+        return self.history.full_queues | {
+            shelf.destination for shelf in shelves if 0 < high <= shelf.waiting_count
+        }
 
     def receiver_count(self) -> int:
         """Receiver processes that run."""

@@ -74,6 +74,10 @@ REFUSED: Final[Mapping[str, Words]] = {
         "The spool cannot be read or written.", "See to the disk. The sender sends again."
     ),
     "disk-full": Words("Less room than storage.low_water_bytes.", _ROOM),
+    "queue-full": Words(
+        "The queue of a destination of its study is over storage.queue_high_water.",
+        "See why the destination takes nothing. The sender keeps it and sends again.",
+    ),
     "memory-budget": Words(
         "More than limits.held_bytes would be held of all objects under way.",
         "The sender sends again later. If it is frequent, raise the limit.",

@@ -1,5 +1,6 @@
 """The console of a real node, over HTTP; what becomes of the node without it."""
 
+import json
 import os
 import signal
 import socket
@@ -104,6 +105,22 @@ def test_killed_it_comes_back_and_nobody_who_sends_notices(node: Node) -> None:
     # The same port; receivers that were there before are known.
     wait_until(lambda: httpx.get(f"{address}/readyz", timeout=30.0).status_code == 200)
     assert len(node.events("instance.refused")) == 0
+
+
+def test_a_reload_shows_the_new_rules_and_forgets_nothing(node: Node) -> None:
+    node.store_all(SMALL[0])
+    wait_until(lambda: stored(node) == 1)
+    [pid] = node.children("admin")
+    path = node.directory / "config" / "studies.json"
+    studies = json.loads(path.read_text())
+    path.write_text(json.dumps(studies | {"ANOTHER": studies["default"]}))
+    node.process.send_signal(signal.SIGHUP)
+    rules = node.wait_for("node.reloaded", 1)[0]["rules"]
+    wait_until(lambda: ask(node, "/api/v1/overview").json()["rules"] == rules)
+    assert ask(node, "/api/v1/rules?study=ANOTHER").status_code == 200
+    assert stored(node) == 1
+    assert node.children("admin") == [pid]
+    wait_until(lambda: ask(node, "/readyz").status_code == 200)
 
 
 def test_stopped_it_holds_up_no_receiver(node: Node) -> None:

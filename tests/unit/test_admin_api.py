@@ -123,6 +123,13 @@ def test_a_spool_that_is_not_there_or_full_is_no_room(desk: Desk) -> None:
     assert desk.client.get("/readyz").json()["reasons"] == ["spool-unavailable"]
 
 
+def test_a_queue_that_is_full_is_a_reason(desk: Desk) -> None:
+    desk.tell(event="queue.full", destination="pacs")
+    assert desk.client.get("/readyz").json()["reasons"] == ["queue-full"]
+    desk.tell(event="queue.available", destination="pacs")
+    assert desk.client.get("/readyz").status_code == 200
+
+
 def test_retry_puts_one_entry_or_all_of_a_destination_back(desk: Desk) -> None:
     names = ["2.25.1.dcm", "2.25.2.dcm", "2.25.3.dcm"]
     for name in names:
