@@ -52,7 +52,7 @@ def test_every_answer_allows_a_browser_our_own_files_only(desk: Desk, path: str)
     assert policy["default-src"] == "'none'"
     assert set(policy.values()) == {"'none'", "'self'"}
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 
