@@ -214,10 +214,12 @@ def test_what_comes_is_seen_without_loading_the_page_again(
     browser.execute_script("document.body.dataset.same = 'yes'")
 
     def stored() -> int:
-        text = browser.find_element(
-            By.XPATH, "//dt[text()='Stored since start']/following-sibling::dd"
-        ).text
-        return int("".join(character for character in text if character.isdigit()))
+        # In one step: what was found may be replaced before it is read.
+        text = browser.execute_script(
+            "return [...document.querySelectorAll('dt')].find("
+            "each => each.textContent === 'Stored since start').nextElementSibling.textContent"
+        )
+        return int("".join(character for character in str(text) if character.isdigit()))
 
     before = stored()
     node.store_all(SMALL[0])
