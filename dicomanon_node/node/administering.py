@@ -99,7 +99,9 @@ async def _serve(
         (settings.host, *settings.hosts),
         logs.get(),
     )
-    ready()
+    is_port_late = listening is None
+    if is_port_late:
+        ready()
     keeping = asyncio.create_task(console.keep(feed))
     stopping = asyncio.create_task(stop.wait())
     while listening is None and not stop.is_set():
@@ -129,6 +131,8 @@ async def _serve(
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         host, port = listening.getsockname()[:2]
         logs.get().event("admin.ready", host=host, port=port, with_token=token is not None)
+        if not is_port_late:
+            ready()
         await asyncio.wait([stopping, keeping, serving], return_when="FIRST_COMPLETED")
         console.is_closing = True
         server.should_exit = True

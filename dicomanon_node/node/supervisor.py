@@ -8,7 +8,6 @@ import os
 import select
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -22,9 +21,9 @@ from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.holding import Hold
 from dicomanon_node.node import build, fixed, process
-from dicomanon_node.node.administering import administer, open_console
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable, Ready
+from dicomanon_node.node.console_place import ConsolePlace
 from dicomanon_node.node.control import Control, Document
 from dicomanon_node.node.counting import Counting
 from dicomanon_node.node.delivering import RingingFacts
@@ -41,7 +40,6 @@ from dicomanon_node.node.status import (
 )
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.facts import FactChannel
-from dicomanon_node.ops.feed import Feed
 from dicomanon_node.receive import Receiver
 from dicomanon_node.spool.spool import Spool
 
@@ -100,9 +98,7 @@ class Supervisor:
         self._address = ("", 0)
         self._generations: list[Generation] = []  # the last one serves, the others retire
         self._control: Control | None = None
-        # The console outlives generations: it remembers what came.
-        self._admin: Child | None = None
-        self._console: socket.socket | None = None
+        self._console: ConsolePlace | None = None
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; a second one ends at once. SIGHUP reloads.
@@ -138,9 +134,10 @@ class Supervisor:
                 generation.start(lambda: bool(self._signals.asked))
                 if not self._signals.asked:
                     self._address = host, port = listening.getsockname()[:2]
-                    self._start_admin()
+                    if self._console is not None:
+                        self._console.start()
                     self._tell_ready(host, port)
-                    console = None if self._console is None else self._console.getsockname()[:2]
+                    console = self._console.address if self._console else None
                     self._tell_started(Started(host, port, has_new_key, console))
                 self._watch()
                 exit_code = 0
@@ -155,7 +152,7 @@ class Supervisor:
     @property
     def _children(self) -> list[Child]:
         children = [child for generation in self._generations for child in generation.children]
-        return [*children, self._admin] if self._admin else children
+        return [*children, self._console.child] if self._console else children
 
     def _private(self) -> Sequence[Closeable]:
         """What only the supervisor looks at: a child closes its own copies."""
@@ -167,54 +164,25 @@ class Supervisor:
         self._facts = stack.enter_context(closing(FactChannel()))
         self._counting = Counting(self._facts, self._config.node.log.study_quiet_s, self._log)
         self._doorbell = stack.enter_context(closing(Doorbell()))
-        if self._config.node.admin.enabled:
-            self._open_admin(stack)
         self._lifeline = os.pipe()
         for end in self._lifeline:
             stack.callback(os.close, end)
+        admin = self._config.node.admin
+        if admin.enabled:
+            self._console = ConsolePlace(
+                admin, self._lifeline, self._private, self._administer, stack
+            )
         self._signals = stack.enter_context(Signals())
         self._selector = stack.enter_context(selectors.DefaultSelector())
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._selector.register(self._facts, selectors.EVENT_READ)
 
-    def _open_admin(self, stack: ExitStack) -> None:
-        """What the console hears from, and what it listens on."""
-        self._feed = stack.enter_context(closing(Feed()))
-        logs.feed_to(self._feed.sender)
-        stack.callback(logs.feed_to, None)
-        self._token, self._console = open_console(self._config.node.admin)
-        if self._console is not None:
-            stack.enter_context(self._console)
-        self._admin = Child("admin", self._administer)
-
-    def _start_admin(self) -> None:
-        if self._admin is None:
-            return
-        try:
-            self._admin.start(self._lifeline, self._private())
-        except OSError as error:  # nothing else needs it
-            self._admin.postpone(time.monotonic())
-            self._log.event("internal.error", where="supervisor", error=error)
-
     def _administer(self, ready: Ready) -> None:
         """What the admin process does; it knows the receivers there are when it is forked."""
         self._shared.listening.close()
-        administer(
-            self._config,
-            self._load,
-            self._feed,
-            ready,
-            token=self._token,
-            listening=self._console,
-            receivers=[child.pid for child in self._children if child.role == "receiver"],
-        )
-
-    def _look_after_admin(self, now: float) -> None:
-        if self._admin is None:
-            return
-        self._admin.reap(now, is_expected=False)
-        if self._admin.restart_at is not None and now >= self._admin.restart_at:
-            self._start_admin()
+        receivers = [child.pid for child in self._children if child.role == "receiver"]
+        if self._console is not None:
+            self._console.serve(self._config, self._load, receivers, ready)
 
     def _open_control(self, stack: ExitStack) -> None:
         answers = {"reload": self._reload, "status": self._status}
@@ -279,7 +247,8 @@ class Supervisor:
                 for process_id in generation.look_after(now):
                     self._sweep(process_id)
                 generation.queue_watch.look(now)
-            self._look_after_admin(now)
+            if self._console is not None:
+                self._console.look_after(now)
             self._look_whether_ready(now)
             *retired, serving = self._generations
             self._generations = [*(one for one in retired if one.is_running), serving]

@@ -152,7 +152,8 @@ def everything(directory: Path) -> bytes:
     parts = []
     for folder, folders, names in os.walk(directory):
         parts += [name.encode() for name in (*folders, *names)]
-        parts += [(Path(folder) / name).read_bytes() for name in names if name != "secret.key"]
+        paths = [Path(folder) / name for name in names if name != "secret.key"]
+        parts += [path.read_bytes() for path in paths if path.is_file()]  # not the control socket
     return b"\n".join(parts)
 
 

@@ -288,7 +288,8 @@ def test_status_tells_what_was_stored_and_which_processes_there_are(node: Node) 
     told = cli("status", "--config", node.directory / "config", "--json")
     assert told.returncode == 0
     document = json.loads(told.stdout)
-    assert {process["pid"] for process in document["processes"]} == set(node.children())
+    children = [*node.children(), *node.children("admin")]
+    assert {process["pid"] for process in document["processes"]} == set(children)
     assert document["rules"] == node.ready["rules"]
     people = cli("status", "--config", node.directory / "config")
     assert people.returncode == 0
