@@ -165,6 +165,10 @@ async def _failures(api: Api, _request: Request) -> object:
     return api.picture.failures()
 
 
+async def _holds(api: Api, _request: Request) -> object:
+    return api.picture.holds()
+
+
 async def _rules(api: Api, request: Request) -> object:
     return api.picture.rules(request.query_params.get("study", ""))
 
@@ -231,6 +235,7 @@ DECLARED: Final = (
         _RETRY,
         "POST",
     ),
+    Declared(f"{PREFIX}/holds", "Refused objects in the hold", doc.Holds, _holds),
     Declared(f"{PREFIX}/rules", "A study against Table E.1-1", doc.Rules, _rules, (_STUDY,)),
     Declared(
         f"{PREFIX}/configuration",

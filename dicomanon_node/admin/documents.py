@@ -153,6 +153,28 @@ class Failures(Document):
     entries: Annotated[list[Failure], _means("The oldest of each destination")]
 
 
+class Held(Document):
+    """A refused object in the hold; what its label says, never what is in it."""
+
+    entry: Annotated[str, _means("Its random name, for dicomanon-node hold")]
+    time: Annotated[str, _means("When it was held, UTC")]
+    reason: Annotated[str, _means("Reason code: why it stays")]
+    study: Annotated[str | None, _means("Study whose rules applied, if one was found")]
+    calling_aet: Annotated[str, _means("AE title that sent it, escaped")]
+    tag: Annotated[str | None, _means("Element at which it happened")]
+    bytes: Annotated[int, _means("Its data set, bytes")]
+    meaning: Annotated[str, _means("The reason in words")]
+    cure: Annotated[str, _means("What to do")]
+
+
+class Holds(Document):
+    """Refused objects in the hold."""
+
+    enabled: Annotated[bool, _means("Whether refused objects are held")]
+    total: Annotated[int, _means("How many are there")]
+    entries: Annotated[list[Held], _means("The oldest of them")]
+
+
 class Overview(Document):
     """The node at a glance."""
 

@@ -275,6 +275,12 @@ DECLARED: Final = (
         ),
         "destination",
     ),
+    _declare(
+        "held_entries",
+        "gauge",
+        "Refused objects in the hold, which wait for somebody.",
+        _one(lambda p: float(_stock(p).held_count)),
+    ),
     # The disk.
     _declare(
         "spool_free_bytes",

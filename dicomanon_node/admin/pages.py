@@ -29,6 +29,7 @@ NAVIGATION: Final = (
     ("/studies", "Studies"),
     ("/queues", "Queues"),
     ("/failures", "Failures"),
+    ("/holds", "Holds"),
     ("/rules", "Rules"),
     ("/configuration", "Configuration"),
     ("/log", "Log"),
@@ -80,6 +81,7 @@ class Pages:
             Route("/queues", self._queues),
             Route("/failures", self._failures),
             Route("/failures/retry", self._retry, methods=["POST"]),
+            Route("/holds", self._holds),
             Route("/rules", self._rules),
             Route("/configuration", self._configuration),
             Route("/log", self._log),
@@ -162,6 +164,9 @@ class Pages:
         if count is None:
             return self.page(request, "missing.html", 404)
         return RedirectResponse(f"/failures?retried={count}", 303)
+
+    async def _holds(self, request: Request) -> Response:
+        return self.page(request, "holds.html", holds=self._picture.holds())
 
     async def _rules(self, request: Request) -> Response:
         names = list(self._picture.config.rules.studies)

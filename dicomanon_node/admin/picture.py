@@ -238,6 +238,28 @@ class Picture:
         total = sum(shelf.failed_count for shelf in stock.shelves)
         return doc.Failures(total=total, entries=entries)
 
+    def holds(self) -> doc.Holds:
+        """Refused objects in the hold."""
+        stock = self.stock or Stock()
+        entries = []
+        for held in stock.held:
+            said = words.of_refusal(held.reason)
+            entries.append(
+                doc.Held(
+                    entry=held.entry,
+                    time=held.time,
+                    reason=held.reason,
+                    study=held.study,
+                    calling_aet=held.calling_aet,
+                    tag=held.tag,
+                    bytes=held.size_bytes,
+                    meaning=said.meaning,
+                    cure=said.cure,
+                )
+            )
+        enabled = self.config.node.hold.enabled
+        return doc.Holds(enabled=enabled, total=stock.held_count, entries=entries)
+
     def rules(self, study: str) -> doc.Rules | None:
         """The rules of a study against Table E.1-1; None if it is not configured."""
         found = self._rules.get(study)

@@ -9,12 +9,16 @@ import re
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from dicomanon_node.deid.pseudonyms import KEY_BYTES
 from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
+from dicomanon_node.hold import entry as hold
+from dicomanon_node.hold.area import Area
+from dicomanon_node.hold.sealing import HoldKey, KeyRing
 from dicomanon_node.ops import judges
 
 MAX_FAILED_SHOWN: Final = 200
@@ -65,6 +69,29 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldEntry:
+    """A refused object in the hold: what its label says without the key.
+
+    Attributes:
+        entry: Its random name.
+        time: When it was held, UTC.
+        reason: Why it stays.
+        study: Study whose rules applied, if one was found.
+        calling_aet: Who sent it.
+        tag: Element at which it happened, if one is known.
+        size_bytes: Its data set.
+    """
+
+    entry: str
+    time: str
+    reason: str
+    study: str | None
+    calling_aet: str
+    tag: str | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stock:
     """All that was seen at one moment.
 
@@ -73,12 +100,16 @@ class Stock:
         unreadable: Destinations whose directories cannot be read.
         free_bytes: Room on the spool's file system; None if that cannot be found out.
         is_read_only: The file system takes no writes.
+        held_count: Objects in the hold.
+        held: The oldest of them.
     """
 
     shelves: Sequence[Shelf] = ()
     unreadable: Sequence[str] = ()
     free_bytes: int | None = None
     is_read_only: bool = False
+    held_count: int = 0
+    held: Sequence[HeldEntry] = ()
 
 
 class Shelves:
@@ -91,6 +122,8 @@ class Shelves:
 
     def __init__(self, spool: Path, destinations: Sequence[str]) -> None:
         self._spool = spool
+        # A label is read without a key, so none is given.
+        self._hold = Area(spool / "hold", KeyRing(HoldKey(bytes(KEY_BYTES))))
         self.follow(destinations)
 
     def follow(self, destinations: Sequence[str]) -> None:
@@ -105,12 +138,22 @@ class Shelves:
                 shelves.append(_shelf(name, queue))
             except OSError:
                 unreadable.append(name)
+        held = self._look_at_hold()
+        shown = [_held(entry) for entry in held[:MAX_FAILED_SHOWN]]
+        stock = Stock(shelves, unreadable, held_count=len(held), held=shown)
         try:
             found = os.statvfs(self._spool)
         except OSError:
-            return Stock(shelves, unreadable)
+            return stock
         is_read_only = bool(found.f_flag & os.ST_RDONLY)
-        return Stock(shelves, unreadable, found.f_bavail * found.f_frsize, is_read_only)
+        free_bytes = found.f_bavail * found.f_frsize
+        return replace(stock, free_bytes=free_bytes, is_read_only=is_read_only)
+
+    def _look_at_hold(self) -> list[hold.Entry]:
+        try:
+            return self._hold.entries()
+        except OSError:  # there is none, or what is wrong with the spool is told of elsewhere
+            return []
 
     def retry(self, destination: str, name: str | None = None) -> int:
         """Put failed entries back into the queue, durably.
@@ -142,6 +185,19 @@ def _shelf(name: str, queue: QueueDirectory) -> Shelf:
     failed = [_failed(entry, failure) for entry, failure in queue.failed(MAX_FAILED_SHOWN)]
     failed_count = len(failed) if len(failed) < MAX_FAILED_SHOWN else queue.failed_count()
     return Shelf(name, waiting_count, oldest_s, failed_count, failed)
+
+
+def _held(entry: hold.Entry) -> HeldEntry:
+    label = entry.label
+    return HeldEntry(
+        label.entry,
+        _utc(label.held),
+        str(judges.REASON.accept(entry.verdict)),
+        label.study,
+        label.calling_aet,
+        None if label.tag is None else str(judges.TAG.accept(label.tag)),
+        entry.size_bytes,
+    )
 
 
 def _failed(entry: Entry, failure: Failure) -> FailedEntry:

@@ -34,6 +34,7 @@ PAGES = {
     "studies": "/studies",
     "queues": "/queues",
     "failures": "/failures",
+    "holds": "/holds",
     "rules": "/rules?study=default&state=",
     "configuration": "/configuration",
     "log": "/log",

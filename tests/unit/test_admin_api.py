@@ -1,6 +1,7 @@
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from dicomanon_node.admin import documents, metrics, words
 from dicomanon_node.admin.api import DECLARED, FILTER_NAMES, openapi
 from dicomanon_node.delivery import dicom
 from dicomanon_node.errors import Reason
+from dicomanon_node.hold.area import Area
+from dicomanon_node.hold.label import Contents, Label
+from dicomanon_node.hold.sealing import HoldKey, KeyRing
 
 DOCUMENT = openapi()
 HOSTILE = "<script>alert(1)</script>"
@@ -292,3 +296,31 @@ def test_every_reason_a_destination_gives_has_words_and_a_cure() -> None:
     given = {*dicom._REASONS.values(), *dicom._FAMILIES.values()}
     given |= {"cannot-understand", "unexpected-status", "breaks-association", "unknown"}
     assert given <= set(words.FAILED)
+
+
+def test_what_is_held_is_listed_by_its_label_and_nothing_else(desk: Desk) -> None:
+    area = Area(desk.spool / "hold", KeyRing(HoldKey(bytes(range(32)))))
+    area.prepare()
+    label = Label(
+        entry="0123456789abcdef",
+        held=datetime(2026, 11, 20, 13, 3, tzinfo=UTC),
+        reason="burned-in",
+        status=0x0110,
+        tag=0x00280301,
+        calling_aet="SCANNER1",
+        study="default",
+        key_id=area.keys.current.key_id,
+        salt=bytes(32),
+    )
+    inflow = area.begin(label, Contents("1.2", "2.25.1", "1.2.840.10008.1.2", "SCANNER1", "NODE"))
+    inflow.feed(b"Doe^John")
+    inflow.commit()
+    desk.look()
+    answer = desk.client.get("/api/v1/holds").json()
+    [held] = answer["entries"]
+    assert answer["total"] == 1
+    [entry] = area.entries()
+    assert held["entry"] == entry.label.entry
+    assert (held["reason"], held["tag"], held["bytes"]) == ("burned-in", "(0028,0301)", 8)
+    assert entry.label.entry in desk.client.get("/holds").text
+    assert "dicomanon_held_entries 1.0" in desk.client.get("/metrics").text

@@ -7,7 +7,7 @@ from support_console import TOKEN, Browser, Desk
 from dicomanon_node.admin.guard import COOKIE, MAX_BODY_BYTES
 from dicomanon_node.admin.sessions import SESSION_S, Sessions
 
-PAGES = ("/", "/studies", "/queues", "/failures", "/rules", "/configuration", "/log")
+PAGES = ("/", "/studies", "/queues", "/failures", "/holds", "/rules", "/configuration", "/log")
 
 
 @pytest.fixture
