@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help serve test check bench bench-deid format lint types layers lock clean
+.PHONY: certs help serve test check bench bench-deid format lint types layers lock clean
 
 help:
 	@echo "make serve   set up what is needed and run the node with config/"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   the gate: format, lint, types, layers, tests"
 	@echo "make bench   measure the node beside its peers and the disk (ARGS=--quick)"
 	@echo "make bench-deid  plant identities in vendor files and score what comes out"
+	@echo "make certs   make certificates for trying out TLS (DIR=var/test-certs)"
 	@echo "make format  format the code"
 	@echo "make lock    lock the requirements anew"
 	@echo "make clean   remove the environment and caches; var/ stays"
@@ -32,6 +33,9 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements/dev.txt
 
 serve: $(VENV)/runtime.stamp
 	@exec $(BIN)/dicomanon-node serve
+
+certs: $(VENV)/runtime.stamp
+	@$(BIN)/dicomanon-node certs $(or $(DIR),var/test-certs)
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/pytest

@@ -34,6 +34,7 @@ rewritten: some objects of Python's."""
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
+_SERIES_INSTANCE_UID = 0x0020000E
 
 Chunk = bytes | memoryview
 Write = Callable[[list[Chunk]], None]
@@ -91,6 +92,8 @@ class DatasetStream:
         transfer_syntax_uid: Of the output.
         elements: The original's top-level elements (PHI); None before the header is complete,
             or where a short cut was taken.
+        like: What has rewritten it, or an object before it that differs in nothing that says
+            whose it is or of which study (PHI); None before.
         route: Its study; None before it is known.
         result: Its de-identified header; None before.
     """
@@ -109,6 +112,7 @@ class DatasetStream:
         syntax = announced.transfer_syntax_uid
         self.transfer_syntax_uid = output_transfer_syntax(syntax)
         self.elements: Elements | None = None
+        self.like: Deidentifier | None = None
         self.route: Route | None = None
         self.result: Deidentified | None = None
         self._announced = announced
@@ -150,6 +154,14 @@ class DatasetStream:
     def has_pixel_data(self) -> bool:
         """Whether pixel data has been passed on as it is."""
         return self._pixels is not None
+
+    @property
+    def original_series_uid(self) -> str:
+        """The original's Series Instance UID (PHI); "" before it is known."""
+        applied = self._applied.series_instance_uid if self._applied is not None else ""
+        if applied or self.like is None:
+            return applied
+        return self.like.elements.ascii(_SERIES_INSTANCE_UID)
 
     def feed(self, fragments: Sequence[memoryview]) -> None:
         """Take the next fragments; they are done with when this returns.
@@ -198,7 +210,8 @@ class DatasetStream:
     def abandon(self) -> None:
         """Keep nothing of the original, for whatever reason."""
         self.release()
-        self.elements = self._scanner = self._trailer = self._held = self._deidentifier = None
+        self.elements = self.like = self._deidentifier = None
+        self._scanner = self._trailer = self._held = None
         self._applied = None
         self._pending.clear()
 
@@ -300,6 +313,7 @@ class DatasetStream:
             if applied.sop_instance_uid != self._announced.sop_instance_uid:
                 return None  # the engine's way ends in a refusal
             self._applied, self._passed_from = applied, applied.start
+            self.like = entry.done
             self.route, self.result = entry.payload, applied.result
             self._pixels = PixelTail(template.pixel_length)
             self._pending.extend(applied.result.chunks)
@@ -329,7 +343,7 @@ class DatasetStream:
         elements.asked.clear()
         self.route = self._router.route(elements, self._announced.called_aet)
         self._pinned = frozenset(elements.asked)
-        self._deidentifier = Deidentifier(
+        self._deidentifier = self.like = Deidentifier(
             elements, self.route.plan, self.transfer_syntax_uid, self._limits, self._trace
         )
         self.result = self._deidentifier.header()

@@ -22,6 +22,8 @@ from dicomanon_node.errors import Reason, Refused, Status
 from dicomanon_node.hold.area import HoldError
 from dicomanon_node.hold.label import Contents
 from dicomanon_node.holding import Hold, Keeping
+from dicomanon_node.ledger.receipts import Common, ReceiptWriter
+from dicomanon_node.ledger.telling import CrosswalkWriter
 from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
 from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.ops.studies import InstanceFact
@@ -32,6 +34,7 @@ from dicomanon_node.spool.pressure import Pressure
 from dicomanon_node.spool.spool import Spool
 from dicomanon_node.spool.watch import SpoolWatch
 
+_STUDY_INSTANCE_UID = 0x0020000D
 _STORED = Outcome(Status.SUCCESS)
 
 
@@ -89,6 +92,8 @@ class Receiver:
         facts: Where counts by study are kept.
         pressure: Which queues are full; None if nobody watches them.
         hold: Where refused instances are held; None holds none.
+        receipts: Where receipts are written; None writes none.
+        crosswalk: Where it is written, encrypted, who is who; None: nowhere.
     """
 
     def __init__(
@@ -100,6 +105,8 @@ class Receiver:
         facts: TellFact,
         pressure: Pressure | None = None,
         hold: Hold | None = None,
+        receipts: ReceiptWriter | None = None,
+        crosswalk: CrosswalkWriter | None = None,
     ) -> None:
         self.hold = hold
         self.router = router
@@ -108,6 +115,8 @@ class Receiver:
         self.log = log
         self.facts = facts
         self.pressure = pressure or Pressure(settings.destinations)
+        self.receipts = receipts
+        self.crosswalk = crosswalk
         self.spool_watch = SpoolWatch(spool, log)
         self.templates: Templates[Route] = Templates()
         self.budget = Budget(settings.held_bytes)
@@ -171,7 +180,9 @@ class ReceivedInstance:
         if self._refusal is None:
             try:
                 self._stream.finish()
-                self._committed = self._commit()
+                committed = self._commit()
+                self._write_receipt(committed)
+                self._committed = committed
             except Exception as error:  # noqa: BLE001  (promise 3)
                 self._refuse(error)
         if self._refusal is not None:
@@ -264,6 +275,44 @@ class ReceivedInstance:
             return _STORED
         return Outcome.refused(refusal.reason)
 
+    def _write_receipt(self, committed: Committed) -> None:
+        # Between the commit and the answer: whoever was told 0000H has a receipt.
+        receipts, crosswalk = self._receiver.receipts, self._receiver.crosswalk
+        stream = self._stream
+        like = stream.like
+        if receipts is None or stream.route is None or stream.result is None or like is None:
+            return
+        settings, rules, names = (
+            self._receiver.settings,
+            stream.route.plan.rules,
+            stream.result.names,
+        )
+        if crosswalk is not None:
+            is_new = stream.elements is not None
+            crosswalk.tell(names["PatientID"], names["StudyInstanceUID"], like, is_new=is_new)
+        hashed = receipts.origins.hash_often
+        receipts.stored(
+            Common(
+                study=rules.name,
+                study_uid=names["StudyInstanceUID"],
+                series_uid=names["SeriesInstanceUID"],
+                original_study=hashed(like.elements.ascii(_STUDY_INSTANCE_UID)),
+                original_series=hashed(stream.original_series_uid),
+                sop_class=self._request.sop_class_uid,
+                transfer_syntax=stream.transfer_syntax_uid,
+                rules=settings.rules_digest,
+                association=self._association.association_id,
+                calling_aet=self._association.calling_aet,
+                destinations=settings.forwarded_to(rules),
+                is_written=settings.is_written(rules),
+            ),
+            names["SOPInstanceUID"],
+            self._request.sop_instance_uid,
+            self._received_bytes,
+            is_duplicate=committed.is_duplicate,
+            is_variant=committed.is_variant,
+        )
+
     # What is told of it.
 
     @property
@@ -350,6 +399,17 @@ class ReceivedInstance:
             bytes=self._received_bytes,
             ms=self._answered_ms,
         )
+        if self._receiver.receipts is not None:
+            self._receiver.receipts.refused(
+                refusal.reason,
+                self._request.sop_instance_uid,
+                sop_class=self._request.sop_class_uid,
+                association=self._association.association_id,
+                calling_aet=self._association.calling_aet,
+                study=self._study or "",
+                rules=self._receiver.settings.rules_digest,
+                bytes_count=self._received_bytes,
+            )
         self._receiver.facts.send(
             InstanceFact(
                 study=self._study,

@@ -151,6 +151,7 @@ class Node:
     port: int
     observer: Recorder
     service: MemoryService
+    tls_port: int = 0
 
 
 @contextlib.contextmanager
@@ -163,11 +164,14 @@ def running_node(service: MemoryService | None = None, **settings: object) -> It
         service,
         observer,
     )
-    with bind("127.0.0.1", 0) as sock:
-        thread = threading.Thread(target=listener.serve, args=(sock,))
+    with contextlib.ExitStack() as stack:
+        sock = stack.enter_context(bind("127.0.0.1", 0))
+        secure = stack.enter_context(bind("127.0.0.1", 0)) if settings.get("tls") else None
+        thread = threading.Thread(target=listener.serve, args=(sock, secure))
         thread.start()
+        tls_port = secure.getsockname()[1] if secure else 0
         try:
-            yield Node(listener, sock.getsockname()[1], observer, service)
+            yield Node(listener, sock.getsockname()[1], observer, service, tls_port)
         finally:
             listener.stop_accepting()
             listener.abort_all()

@@ -180,7 +180,7 @@ def write_config(
 
 
 _STARTED = re.compile(rb"process\.started.*pid\W+(\d+)")
-_READY = re.compile(rb"node\.ready.*port\W+(\d+)")
+_READY = re.compile(rb"node\.ready.*?port\W+(\d+)")
 
 
 @dataclass

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,15 @@ class Orthanc:
             content: bytes = answer.read()
             return content
 
+    def post(self, path: str, content: bytes | str) -> None:
+        """Ask it to do something; it answers when that is done."""
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http_port}{path}", data=data, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  (http)
+            answer.read()
+
     def instances(self) -> list[str]:
         """Its own identifiers of all instances it has."""
         found: list[str] = json.loads(self.ask("/instances"))
@@ -46,8 +55,16 @@ class Orthanc:
 
 
 @contextmanager
-def orthanc(directory: Path, dicom_port: int = 0) -> Iterator[Orthanc]:
-    """An Orthanc while the context lasts; what is in the directory is its store."""
+def orthanc(
+    directory: Path, dicom_port: int = 0, more: Mapping[str, object] | None = None
+) -> Iterator[Orthanc]:
+    """An Orthanc while the context lasts; what is in the directory is its store.
+
+    Args:
+        directory: Made for it.
+        dicom_port: Where it listens; 0: a free one.
+        more: Other settings.
+    """
     running = Orthanc(dicom_port or free_port(), free_port())
     configuration = {
         "StorageDirectory": str(directory / "store"),
@@ -58,7 +75,7 @@ def orthanc(directory: Path, dicom_port: int = 0) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "UnknownSopClassAccepted": True,
         "Plugins": [],
-    }
+    } | dict(more or {})
     directory.mkdir(exist_ok=True)
     path = directory / "orthanc.json"
     path.write_text(json.dumps(configuration), encoding="utf-8")

@@ -15,7 +15,8 @@ from dicomanon_node.cli.common import (
 from dicomanon_node.config.describe import describe
 from dicomanon_node.config.schema import schemas
 from dicomanon_node.config.secrets import read_key
-from dicomanon_node.node.notices import uncovered_names
+from dicomanon_node.node import build
+from dicomanon_node.node.notices import certificate_warnings, uncovered_names
 
 
 @click.command()
@@ -32,7 +33,10 @@ def check(config_dir: Path, overrides: tuple[str, ...]) -> None:
     key_file = config.node.secrets.key_file
     if key_file.exists():
         read_key(key_file)
-    for line in describe(config, uncovered_names):
+    # As `serve` would, also what only OpenSSL finds wrong with certificates.
+    build.listener_settings(config)
+    build.client_tls(config)
+    for line in describe(config, uncovered_names, certificate_warnings(config)):
         click.echo(line)
 
 

@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.cli.findings import Finding, error, fine, note, warning
 from dicomanon_node.cli.target import Target, explain
@@ -18,6 +18,10 @@ from dicomanon_node.errors import NodeError
 from dicomanon_node.network.failures import AssociationRejectedError
 from dicomanon_node.network.proposal import Context
 from dicomanon_node.network.requestor import Requestor
+from dicomanon_node.node import build
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 _VERIFICATION: Final = Context("1.2.840.10008.1.1", ("1.2.840.10008.1.2",))
 _LONGEST_WAIT_S: Final = 10.0
@@ -98,8 +102,10 @@ def destinations(config: Config) -> Iterator[Finding]:
     listed = config.node.destinations
     if not listed:
         return
+    known = build.client_tls(config)
+    tls = [known.get(entry.name) for entry in listed]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(_destination, listed)
+        yield from pool.map(_destination, listed, tls)
 
 
 def _bind_error(host: str, number: int) -> int:
@@ -136,10 +142,10 @@ def _who_answers(config: Config) -> Finding:
     return fine("port", f"{target} answers C-ECHO ({status:04X}H): the node runs")
 
 
-def _destination(entry: DicomDestination | FolderDestination) -> Finding:
+def _destination(entry: DicomDestination | FolderDestination, tls: "ClientTls | None") -> Finding:
     if isinstance(entry, FolderDestination):
         return _folder(entry)
-    target = Target(entry.ae_title, entry.host, entry.port)
+    target = Target(entry.ae_title, entry.host, entry.port, tls)
     subject = f"to {entry.name}"
     try:
         status = _echo(target, entry.calling_ae_title)
@@ -182,5 +188,6 @@ def _echo(target: Target, calling_aet: str) -> int:
         connect_timeout_s=_LONGEST_WAIT_S,
         association_timeout_s=_LONGEST_WAIT_S,
         response_timeout_s=_LONGEST_WAIT_S,
+        tls=target.tls,
     ) as requestor:
         return requestor.echo()

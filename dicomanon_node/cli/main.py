@@ -29,8 +29,12 @@ _MODULES: Final = {
     "rules": "rules",
     "test-rules": "rule_tests",
     "queue": "queue",
+    "receipts": "receipts",
+    "reidentify": "reidentify",
+    "rekey": "reidentify",
     "logs": "logs",
     "hold": "hold",
+    "certs": "certs",
     "schema": "check",
     "completion": "completion",
 }

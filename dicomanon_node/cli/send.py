@@ -18,7 +18,14 @@ from dicomanon_node.cli.common import (
 )
 from dicomanon_node.cli.files import Found, UnusableError, walk
 from dicomanon_node.cli.progress import Progress
-from dicomanon_node.cli.target import Target, explain, resolve, target_options
+from dicomanon_node.cli.target import (
+    Target,
+    TlsOptions,
+    explain,
+    resolve,
+    target_options,
+    tls_options,
+)
 from dicomanon_node.errors import NodeError
 from dicomanon_node.network.failures import (
     AssociationError,
@@ -51,6 +58,7 @@ _WORDS: Final = {
     type=click.Path(path_type=Path, exists=True),
 )
 @target_options
+@tls_options
 @config_options
 @reports_config_errors(UNUSABLE)
 def send(
@@ -59,6 +67,7 @@ def send(
     calling_aet: str,
     config_dir: Path,
     overrides: tuple[str, ...],
+    tls: TlsOptions,
 ) -> None:
     """Send DICOM files, and all files in folders, by C-STORE.
 
@@ -70,7 +79,7 @@ def send(
     there was none.
     """
     keep_quiet()
-    sender = _Sender(calling_aet, resolve(target, config_dir, overrides))
+    sender = _Sender(calling_aet, resolve(target, config_dir, overrides, tls))
     try:
         with Progress("Sending", lambda: sum(1 for _ in walk(files))) as progress:
             sender.run(files, progress)
@@ -141,6 +150,7 @@ class _Sender:
             calling_aet=self._calling_aet,
             called_aet=self.target.ae_title,
             contexts=contexts_for(pending),
+            tls=self.target.tls,
         ) as requestor:
             # What breaks the association fails; the others get one of their own.
             while pending and requestor.is_established:
@@ -174,6 +184,7 @@ class _Sender:
 
 @click.command()
 @target_options
+@tls_options
 @config_options
 @reports_config_errors(UNUSABLE)
 def echo(
@@ -181,12 +192,13 @@ def echo(
     calling_aet: str,
     config_dir: Path,
     overrides: tuple[str, ...],
+    tls: TlsOptions,
 ) -> None:
     """Ask a node whether it is there (C-ECHO).
 
     The exit code is 0 if it answers 0000H, and 1 if it does not.
     """
-    target = resolve(target, config_dir, overrides)
+    target = resolve(target, config_dir, overrides, tls)
     context = Context(_VERIFICATION, (_IMPLICIT_VR_LITTLE_ENDIAN,))
     started = time.monotonic()
     try:
@@ -196,6 +208,7 @@ def echo(
             calling_aet=calling_aet,
             called_aet=target.ae_title,
             contexts=(context,),
+            tls=target.tls,
         ) as requestor:
             status = requestor.echo()
     except NodeError as error:

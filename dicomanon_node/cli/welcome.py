@@ -41,7 +41,10 @@ def _lines(config: Config, config_dir: Path, started: Started) -> Iterator[str]:
     is_everywhere = started.host in _ANY
     where = "every address of this machine" if is_everywhere else started.host
     title = node.listener.ae_title
-    ready = f"dicomanon_node is ready: AE title {title}, port {started.port}, {where}."
+    over_tls = f"port {started.tls_port} over TLS" if started.tls_port else ""
+    plain = f"port {started.port}" if started.port else ""
+    ports = ", ".join(filter(None, (plain, over_tls)))
+    ready = f"dicomanon_node is ready: AE title {title}, {ports}, {where}."
     yield click.style(ready, bold=True)
     if started.console is not None:
         console_host, console_port = started.console
@@ -72,9 +75,10 @@ def _lines(config: Config, config_dir: Path, started: Started) -> Iterator[str]:
     if not node.peers or started.has_new_key:
         yield ""
     host = _LOOPBACK if is_everywhere else started.host
-    target = str(Target(title, host, started.port))
+    target = str(Target(title, host, started.port or started.tls_port or 0))
+    tls = "" if started.port else " --tls --ca FILE --cert FILE --key FILE"
     yield "Try it from another terminal:"
-    yield f"  {_program()} send --to {shlex.quote(target)} FILE..."
+    yield f"  {_program()} send --to {shlex.quote(target)}{tls} FILE..."
     yield ""
     yield f"What each study does: {_program()} check{_option(config_dir)}. Ctrl-C ends the node."
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
-from dicomanon_node.config.model import FolderDestination, NodeConfig
+from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig
 from dicomanon_node.config.problems import alternatives, show
 from dicomanon_node.config.shape import Location
 from dicomanon_node.deid.rules import StudyRules
@@ -19,6 +19,8 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
     )
     yield from _repeated("ae_titles", "ae_title", [entry.ae_title for entry in node.ae_titles])
     yield from _admin_faults(node)
+    yield from _port_faults(node)
+    yield from _certificate_name_faults(node)
     spool, outgoing = node.storage.spool, node.storage.outgoing
     if outgoing is not None and _overlap(spool, outgoing):
         yield ("storage", "outgoing"), "and storage.spool must not lie in each other"
@@ -34,6 +36,7 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
         if public is not None and node.secrets.key_file.is_relative_to(public):
             yield ("secrets", "key_file"), "lies where objects are handed out: put it elsewhere"
     yield from _hold_faults(node)
+    yield from _ledger_faults(node)
     if outgoing is None and not node.destinations:
         yield (
             ("storage", "outgoing"),
@@ -59,8 +62,6 @@ def _hold_faults(node: NodeConfig) -> Iterable[Fault]:
 
 def _admin_faults(node: NodeConfig) -> Iterable[Fault]:
     admin, token_file = node.admin, node.admin.token_file
-    if admin.enabled and node.listener.port and node.listener.port == admin.port:
-        yield ("admin", "port"), "is the listener's port too: choose another"
     if token_file is None:
         if admin.enabled and not is_loopback(admin.host):
             why = (
@@ -75,6 +76,29 @@ def _admin_faults(node: NodeConfig) -> Iterable[Fault]:
     for public in (node.storage.outgoing, *_folders(node)):
         if public is not None and token_file.is_relative_to(public):
             yield ("admin", "token_file"), "lies where objects are handed out: put it elsewhere"
+
+
+def uses_tls(node: NodeConfig) -> bool:
+    """Whether there is TLS anywhere."""
+    return node.tls.enabled or any(
+        isinstance(entry, DicomDestination) and entry.tls for entry in node.destinations
+    )
+
+
+def _ledger_faults(node: NodeConfig) -> Iterable[Fault]:
+    ledger = node.ledger
+    keys = (ledger.crosswalk_key_file, *ledger.crosswalk_old_key_files)
+    if node.secrets.key_file in keys:
+        yield (
+            ("ledger", "crosswalk_key_file"),
+            "or an old one is secrets.key_file: the crosswalk has a key of its own",
+        )
+    if ledger.crosswalk and not ledger.enabled:
+        yield ("ledger", "crosswalk"), "needs ledger.enabled"
+    for public in (node.storage.outgoing, *_folders(node)):
+        for key, path in (("path", ledger.path), ("crosswalk_key_file", keys[0])):
+            if public is not None and path.is_relative_to(public):
+                yield ("ledger", key), "lies where objects are handed out: put it elsewhere"
 
 
 def rule_name_faults(
@@ -121,6 +145,26 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:  # a name; whatever it stands for today
         return False
+
+
+def _port_faults(node: NodeConfig) -> Iterable[Fault]:
+    port = node.admin.port if node.admin.enabled else 0
+    if port and port == node.listener.port:
+        yield ("admin", "port"), "is the listener's port too: choose another"
+    elif port and node.tls.enabled and port == node.tls.port:
+        yield ("admin", "port"), "is the TLS port too: choose another"
+
+
+def _certificate_name_faults(node: NodeConfig) -> Iterable[Fault]:
+    bound = {peer.ae_title for peer in node.peers if peer.certificate and peer.ae_title}
+    asks = node.tls.enabled and node.tls.client_certificates != "none"
+    for index, peer in enumerate(node.peers):
+        path = ("peers", index, "certificate")
+        if peer.certificate and not asks:
+            yield path, 'needs tls.enabled, and tls.client_certificates other than "none"'
+        if not peer.certificate and peer.ae_title in bound:
+            # An AE title that is bound to a certificate is never believed without one.
+            yield path, "is missing: another entry binds this AE title to a certificate"
 
 
 _FILES = {"study": "studies.json", "station": "stations.json"}

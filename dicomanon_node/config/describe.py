@@ -27,13 +27,18 @@ from dicomanon_node.errors import Problem
 _WIDTH = 100
 
 
-def describe(config: Config, uncovered: Callable[[StudyRules], Sequence[str]]) -> list[str]:
+def describe(
+    config: Config,
+    uncovered: Callable[[StudyRules], Sequence[str]],
+    node_warnings: Iterable[Problem] = (),
+) -> list[str]:
     """Say what the configuration does.
 
     Args:
         config: What was loaded.
         uncovered: Gives the attributes of Table E.1-1 that no rule of a study covers;
             asked for studies without a profile only.
+        node_warnings: What deserves a look in node.toml, such as a certificate's end.
 
     Returns:
         Lines of at most 100 characters where names allow it, without line ends.
@@ -42,7 +47,7 @@ def describe(config: Config, uncovered: Callable[[StudyRules], Sequence[str]]) -
         *_node(config.node),
         *_stations(config),
         *_studies(config, uncovered),
-        *_warnings(config.rules.warnings),
+        *_warnings((*config.rules.warnings, *node_warnings)),
         f"Rules {config.rules.digest}",
     ]
 
@@ -67,7 +72,9 @@ def _node(node: NodeConfig) -> Iterator[str]:
 
 def _listener(node: NodeConfig) -> Iterator[str]:
     listener = node.listener
-    yield f"Listens as {listener.ae_title} on {_address(listener.host, listener.port)}"
+    if not (node.tls.enabled and node.tls.port == listener.port != 0):
+        yield f"Listens as {listener.ae_title} on {_address(listener.host, listener.port)}"
+    yield from _tls(node)
     for entry in node.ae_titles:
         fixed = ""
         if entry.study:
@@ -77,6 +84,23 @@ def _listener(node: NodeConfig) -> Iterator[str]:
         yield f"  {entry.ae_title}{fixed}"
 
 
+def _tls(node: NodeConfig) -> Iterator[str]:
+    listener, tls = node.listener, node.tls
+    if tls.enabled:
+        shown = {
+            "required": "must show a certificate",
+            "optional": "may show a certificate",
+            "none": "are NOT ASKED for a certificate",
+        }[tls.client_certificates]
+        yield (
+            f"Listens as {listener.ae_title} on {_address(listener.host, tls.port)} over TLS "
+            f"{tls.min_version} and newer; senders {shown}"
+        )
+    if listener.proxy_protocol:
+        networks = ", ".join(map(str, listener.proxy_protocol))
+        yield f"  connections from {networks} must begin with a PROXY header"
+
+
 def _senders(node: NodeConfig) -> Iterator[str]:
     if not node.peers:
         yield "Senders: none listed = all senders accepted"
@@ -84,9 +108,10 @@ def _senders(node: NodeConfig) -> Iterator[str]:
     yield "Senders, all others are rejected:"
     for peer in node.peers:
         aet = peer.ae_title or "any AE title"
-        origin = "anywhere" if peer.address is None else peer.address
+        origin: object = "anywhere" if peer.address is None else peer.address
+        proof = f", certificate {escape(peer.certificate)}" if peer.certificate else ""
         label = f" ({escape(peer.name)})" if peer.name else ""
-        yield f"  {aet} from {origin}{label}"
+        yield f"  {aet} from {origin}{proof}{label}"
 
 
 def _destination(destination: DicomDestination | FolderDestination) -> str:
@@ -94,7 +119,8 @@ def _destination(destination: DicomDestination | FolderDestination) -> str:
         return f"copies to {destination.path}"
     address = _address(destination.host, destination.port)
     caller = destination.calling_ae_title
-    return f"C-STORE to {destination.ae_title} at {address}, calling as {caller}"
+    over = " over TLS" if destination.tls else ""
+    return f"C-STORE to {destination.ae_title} at {address}{over}, calling as {caller}"
 
 
 def _stations(config: Config) -> Iterator[str]:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dicomanon_node.config.checks import node_faults, rule_name_faults, study_faults
+from dicomanon_node.config.checks import node_faults, rule_name_faults, study_faults, uses_tls
 from dicomanon_node.config.documents import read_json, read_toml
-from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig
+from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig, Section
 from dicomanon_node.config.problems import join
 from dicomanon_node.config.rulefiles import RuleBook, compile_rules, missing_defaults
 from dicomanon_node.config.settings import Settings
@@ -123,6 +123,10 @@ def _node(settings: Settings, root: Path, problems: list[Problem]) -> NodeConfig
         return None
     node = _resolved(node, root)
     problems += settings.located(node_faults(node))
+    if uses_tls(node):
+        from dicomanon_node.config.certificates import tls_faults  # noqa: PLC0415  (slow)
+
+        problems += settings.located(tls_faults(node))
     return node
 
 
@@ -134,11 +138,18 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
             update: dict[str, object] = {"path": _absolute(root / entry.path)}
         else:
             update = {"calling_ae_title": entry.calling_ae_title or node.listener.ae_title}
+            update |= _resolved_files(root, entry, ("tls_ca_file", "tls_cert_file", "tls_key_file"))
         destinations.append(entry.model_copy(update=update))
     outgoing = node.storage.outgoing
     storage = {
         "spool": _absolute(root / node.storage.spool),
         "outgoing": None if outgoing is None else _absolute(root / outgoing),
+    }
+    old_keys = tuple(_absolute(root / path) for path in node.ledger.crosswalk_old_key_files)
+    ledger = {
+        "path": _absolute(root / node.ledger.path),
+        "crosswalk_key_file": _absolute(root / node.ledger.crosswalk_key_file),
+        "crosswalk_old_key_files": old_keys,
     }
     key_file = _absolute(root / node.secrets.key_file)
     hold = {
@@ -147,15 +158,23 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
     }
     token_file = node.admin.token_file
     admin = {"token_file": None if token_file is None else _absolute(root / token_file)}
+    tls = _resolved_files(root, node.tls, ("cert_file", "key_file", "ca_file"))
     return node.model_copy(
         update={
             "hold": node.hold.model_copy(update=hold),
+            "tls": node.tls.model_copy(update=tls),
             "storage": node.storage.model_copy(update=storage),
             "secrets": node.secrets.model_copy(update={"key_file": key_file}),
             "destinations": tuple(destinations),
             "admin": node.admin.model_copy(update=admin),
+            "ledger": node.ledger.model_copy(update=ledger),
         }
     )
+
+
+def _resolved_files(root: Path, section: Section, keys: Sequence[str]) -> dict[str, object]:
+    written = {key: getattr(section, key) for key in keys}
+    return {key: path and _absolute(root / path) for key, path in written.items()}
 
 
 def _study_faults(

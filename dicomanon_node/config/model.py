@@ -19,6 +19,8 @@ from dicomanon_node.config.values import (
     Layout,
     Network,
     OptionalAETitle,
+    OptionalCertificateName,
+    OptionalHost,
     OptionalPath,
     Uid,
 )
@@ -80,6 +82,27 @@ class Listener(Section):
     """Of them, from one address; 0 is half of them, rounded up."""
     extra_sop_classes: Annotated[tuple[Uid, ...], Field(strict=False)] = ()
     """UIDs of private or new SOP classes to accept besides all storage SOP classes."""
+    proxy_protocol: Annotated[tuple[Network, ...], Field(strict=False)] = ()
+    """Networks of balancers, whose connections begin with a PROXY header; none is off."""
+
+
+class Tls(Section):
+    """A port where associations are encrypted (PS3.15 B.12), beside the listener's own."""
+
+    enabled: bool = False
+    """Whether there is a TLS port."""
+    port: AnyPort = 2762
+    """TCP port; that of the listener: all is TLS; 0 takes a free one and logs it."""
+    cert_file: OptionalPath = None
+    """PEM file with the node's certificate and those that lead from it to its CA."""
+    key_file: OptionalPath = None
+    """PEM file with its private key, without a passphrase, for the node's user alone."""
+    ca_file: OptionalPath = None
+    """PEM file with the CAs, or the certificates themselves, that senders are known by."""
+    client_certificates: Literal["required", "optional", "none"] = "required"
+    """Whether a sender must, may or need not show a certificate; one shown must be valid."""
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken."""
 
 
 class AETitleRule(Section):
@@ -108,10 +131,12 @@ class Peer(Section):
     """Calling AE title; "" is any."""
     address: Network | None = None
     """IP address, or network in CIDR notation; left out is anywhere."""
+    certificate: OptionalCertificateName = ""
+    """Its certificate: "sha256:" and the fingerprint, or a name; "" is not looked at."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.ae_title and self.address is None:
+        if not self.ae_title and self.address is None and not self.certificate:
             raise ValueError("needs ae_title or address, or both")
         return self
 
@@ -188,6 +213,18 @@ class DicomDestination(Section):
     """Associations at a time while its queue is long and it is slow; otherwise there is one."""
     operations_window: Annotated[int, Field(ge=1, le=64)] = 8
     """Unanswered C-STOREs on one association, if it grants that; 1 does not ask for it."""
+    tls: bool = False
+    """Whether it is spoken to over TLS."""
+    tls_ca_file: OptionalPath = None
+    """PEM file with the CAs that it is known by; left out: those of the system."""
+    tls_cert_file: OptionalPath = None
+    """PEM file with our certificate towards it, and those that lead to its CA."""
+    tls_key_file: OptionalPath = None
+    """PEM file with our private key, without a passphrase, for the node's user alone."""
+    tls_server_name: OptionalHost = ""
+    """Name or address its certificate must have; "" is the host."""
+    tls_verify: Literal["name", "ca"] = "name"
+    """Whether its certificate must have its name, or only come from one of the CAs."""
 
 
 class FolderDestination(Section):
@@ -299,6 +336,25 @@ class Limits(Section):
         return self
 
 
+class LedgerSection(Section):
+    """A receipt for every instance, for people and programs that ask later."""
+
+    enabled: bool = True
+    """Whether receipts are written."""
+    path: FilePath = Path("var/ledger.sqlite")
+    """The ledger: a SQLite file, mode 0600, on a local disk."""
+    required: bool = False
+    """Whether an instance is refused with A700H when its receipt cannot be written."""
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    """Days after which a receipt is removed; 0 keeps it for ever."""
+    crosswalk: bool = False
+    """Whether it is kept, encrypted, who each pseudonym is."""
+    crosswalk_key_file: KeyPath = Path("var/crosswalk.key")
+    """File with the crosswalk's key: 64 hexadecimal digits, mode 0600; made at the first start."""
+    crosswalk_old_key_files: Annotated[tuple[KeyPath, ...], Field(strict=False)] = ()
+    """Files with earlier keys of the crosswalk, to read what they encrypted."""
+
+
 class Admin(Section):
     """The console, the API and the metrics, over HTTP."""
 
@@ -318,6 +374,7 @@ class NodeConfig(Section):
     """node.toml of dicomanon_node."""
 
     listener: Listener = Listener()
+    tls: Tls = Tls()
     ae_titles: Annotated[tuple[AETitleRule, ...], Field(strict=False)] = ()
     """More AE titles; objects sent to one may have a fixed study or station rule."""
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
@@ -330,4 +387,5 @@ class NodeConfig(Section):
     hold: Hold = Hold()
     log: Log = Log()
     limits: Limits = Limits()
+    ledger: LedgerSection = LedgerSection()
     admin: Admin = Admin()

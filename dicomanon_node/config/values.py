@@ -22,6 +22,8 @@ _MAX_UID_CHARACTERS = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
 _KEY = re.compile(r"\s*[0-9A-Fa-f]{64}\s*")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_MAX_CERTIFICATE_NAME = 255
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _LITERAL = re.compile(r"[A-Za-z0-9._-]*")
@@ -78,6 +80,31 @@ def _host(text: str) -> str:
     except ValueError:
         if not _HOST_NAME.fullmatch(text) or re.fullmatch(r"[0-9.]+", text):
             raise ValueError(f"{show(text)} is neither an IP address nor a host name") from None
+    return text
+
+
+def _optional_host(text: str) -> str:
+    return _host(text) if text else text
+
+
+def _certificate_name(text: str) -> str:
+    if not text:
+        return text
+    prefix, separator, digits = text.partition(":")
+    if separator and prefix.lower() == "sha256":
+        digits = digits.replace(":", "").lower()
+        if not _FINGERPRINT.fullmatch(digits):
+            raise ValueError(
+                'needs 64 hexadecimal digits after "sha256:", as "openssl x509 -noout '
+                '-fingerprint -sha256" shows them'
+            )
+        return f"sha256:{digits}"
+    if not text.isprintable() or text != text.strip() or len(text) > _MAX_CERTIFICATE_NAME:
+        raise ValueError("must be a name in a certificate: printable, no space at the ends")
+    if _FINGERPRINT.fullmatch(text.replace(":", "").lower()):
+        raise ValueError('looks like a fingerprint: write "sha256:" before it')
+    if "*" in text:
+        raise ValueError("a name is compared as it is: there are no wildcards")
     return text
 
 
@@ -158,6 +185,10 @@ DestinationName = Annotated[
     str, AfterValidator(_name), WithJsonSchema(_TEXT | {"pattern": f"^{_NAME.pattern}$"})
 ]
 Host = Annotated[str, AfterValidator(_host), WithJsonSchema(_TEXT | {"minLength": 1})]
+OptionalHost = Annotated[str, AfterValidator(_optional_host), WithJsonSchema(_TEXT)]
+OptionalCertificateName = Annotated[
+    str, AfterValidator(_certificate_name), WithJsonSchema(_TEXT | {"maxLength": 255})
+]
 Network = Annotated[
     IPv4Network | IPv6Network, BeforeValidator(_network), WithJsonSchema(_TEXT | {"minLength": 1})
 ]

@@ -34,8 +34,9 @@ from dicomanon_node.deid.writing import MANDATORY_UIDS, NAMING_TAGS, Writing
 from dicomanon_node.errors import Refused
 
 SOP_INSTANCE_UID = 0x00080018
+SERIES_INSTANCE_UID = 0x0020000E
 # Names that may vary: nothing else depends on them.
-RENAMED_TAGS = frozenset({SOP_INSTANCE_UID, 0x0020000E, 0x00200011, 0x00200013})
+RENAMED_TAGS = frozenset({SOP_INSTANCE_UID, SERIES_INSTANCE_UID, 0x00200011, 0x00200013})
 
 _NO_TAG = 1 << 32
 _TAG_BYTES, _TAG_AND_VR_BYTES = 4, 6
@@ -93,6 +94,7 @@ class Applied:
     Attributes:
         result: As of `Deidentifier.header`.
         sop_instance_uid: The original's (PHI).
+        series_instance_uid: The original's (PHI), where it varies; else "".
         start: Where the pixel data element begins.
         value: Where its value begins.
         identity: The identifiers of the object (PHI).
@@ -105,6 +107,7 @@ class Applied:
     value: int
     identity: Identity
     template: "Template"
+    series_instance_uid: str = ""
 
     def trailer(self, scanner: HeaderScanner) -> list[Chunk]:
         """De-identify the elements after the pixel data: see `Deidentifier.trailer`."""
@@ -219,7 +222,7 @@ class Template:
             return None  # the engine says why
         if rewritten is None:
             return None
-        parts, changing, original, pos = rewritten
+        parts, changing, (original, series), pos = rewritten
         if not head.startswith(self._pixel_header, pos) or pos > self._limits.header_bytes:
             return None
         if not self._is_alike(rewriter):
@@ -240,7 +243,8 @@ class Template:
             element_count=self._element_count,
             guarded_count=self._guarded_count,
         )
-        return Applied(result, original, pos, pos + len(self._pixel_header), identity, self)
+        value = pos + len(self._pixel_header)
+        return Applied(result, original, pos, value, identity, self, series)
 
     def trailer(self, scanner: HeaderScanner, identity: Identity) -> list[Chunk]:
         """De-identify the elements after the pixel data: see `Deidentifier.trailer`.
@@ -256,11 +260,11 @@ class Template:
 
     def _rewritten(  # noqa: C901  (one loop, kept flat for speed)
         self, head: bytes, rewriter: Rewriter, names: dict[str, str]
-    ) -> tuple[list[bytes], list[tuple[str, bytes]], str, int] | None:
+    ) -> tuple[list[bytes], list[tuple[str, bytes]], tuple[str, str], int] | None:
         read, size, implicit = header_reader(implicit=self._implicit), len(head), self._implicit
         parts: list[bytes] = []
         changing: list[tuple[str, bytes]] = []
-        original = ""
+        original = series = ""
         pos = 0
         for step in self._steps:
             if not head.startswith(step.constant, pos):
@@ -291,8 +295,10 @@ class Template:
                     original = head[value:after].decode("ascii", "replace").strip(" \0")
                 elif tag in MANDATORY_UIDS and not head[value:after].strip(b" \0"):
                     return None
+                elif tag == SERIES_INSTANCE_UID:
+                    series = head[value:after].decode("ascii", "replace").strip(" \0")
             pos = after
-        return parts, changing, original, pos
+        return parts, changing, (original, series), pos
 
     def _is_alike(self, rewriter: Rewriter) -> bool:
         before, learned = self._varied, rewriter.learned

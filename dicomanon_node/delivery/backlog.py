@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from dicomanon_node.delivery.backoff import Backoff
-from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
+from dicomanon_node.delivery.queue import SUFFIX, Entry, Failure, QueueDirectory
 from dicomanon_node.delivery.suspicion import Suspicion, Verdict
 from dicomanon_node.errors import DeferredError, RejectedError
 from dicomanon_node.network.part10 import DicomFile, Part10Error
@@ -41,6 +41,34 @@ class Observe(Protocol):
 
     def __call__(self, event: str, **facts: object) -> None:
         """Take note of an event."""
+
+
+class Ended(NamedTuple):
+    """How an instance left the queue.
+
+    Attributes:
+        destination: Its name.
+        sop_instance_uid: Of the de-identified object.
+        is_delivered: Else it has failed for good.
+        status: The destination's status word, if it gave one.
+        reason: Why it failed, a fixed word.
+        attempts: This one included.
+    """
+
+    destination: str
+    sop_instance_uid: str
+    is_delivered: bool
+    status: int | None
+    reason: str
+    attempts: int
+
+
+TellEnded = Callable[[Ended], None]
+"""Told how each instance leaves the queue; from several threads, must not raise."""
+
+
+def tell_nobody(_ended: Ended) -> None:
+    """For whoever keeps no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +110,7 @@ class Backlog:
         clock: Seconds that never go back.
         now: Time of day, for reason files.
         rng: Source of jitter.
+        tell_ended: Told how each instance leaves the queue.
     """
 
     def __init__(
@@ -92,12 +121,14 @@ class Backlog:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         rng: random.Random,
+        tell_ended: TellEnded = tell_nobody,
     ) -> None:
         self._queue = queue
         self._observe = observe
         self._clock = clock
         self._now = now
         self._rng = rng
+        self._tell_ended = tell_ended
         self._filling = threading.Lock()  # one scans and opens; comes before the other lock
         self._lock = threading.Lock()  # of all below; held for moments, no file is read under it
         self._backoff = Backoff(rng)
@@ -180,13 +211,20 @@ class Backlog:
         Raises:
             OSError: It cannot be unlinked, so it will be sent again.
         """
+        with self._lock:
+            attempt = self._suspicion.attempts(item.entry.name) + 1
+        # Before the name goes: killed in between, it is sent and told once more, and not never.
+        self._tell_ended(
+            Ended(
+                self._queue.destination, item.instance.sop_instance_uid, True, status, "", attempt
+            )
+        )
         try:
             self._queue.done(item.entry)
         except OSError:
             self.put_back([item])
             raise
         with self._lock:
-            attempt = self._suspicion.attempts(item.entry.name) + 1
             self._gone(item.entry)
         self._tell(
             "delivery.sent",
@@ -368,6 +406,11 @@ class Backlog:
             return
         with self._lock:
             self._gone(entry)
+        # The name of an entry that cannot be read is the UID it was queued by.
+        uid = instance.sop_instance_uid if instance else entry.name.partition("~")[0]
+        self._tell_ended(
+            Ended(self._queue.destination, uid.removesuffix(SUFFIX), False, status, reason, attempt)
+        )
         self._tell(
             "delivery.failed",
             **(_facts_of(instance) if instance else {}),

@@ -8,17 +8,20 @@ signal handlers and reads no configuration: `node` does.
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config.model import Destination, DicomDestination
-from dicomanon_node.delivery.backlog import Observe
+from dicomanon_node.delivery.backlog import Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.dicom import DicomTransport
 from dicomanon_node.delivery.folder import FolderTransport
 from dicomanon_node.delivery.lane import Lane
 from dicomanon_node.delivery.queue import QueueDirectory
 from dicomanon_node.delivery.transport import Transport
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 DRAIN_S: Final = 5.0
 """How long the instances under way may take to arrive, and associations to be released, once
@@ -46,6 +49,8 @@ class Courier:
         observe: Told what happens, from several threads.
         calling_aet: Our AE title towards destinations that do not set one.
         rng: Source of jitter; seeded in tests.
+        tls: How to speak TLS, by name of the destination, to those that ask for it.
+        tell_ended: Told how each instance leaves its queue.
 
     Attributes:
         is_patient: Whether nothing under way is cut short at the end.
@@ -59,10 +64,21 @@ class Courier:
         *,
         calling_aet: str,
         rng: random.Random | None = None,
+        tls: "Mapping[str, ClientTls] | None" = None,
+        tell_ended: TellEnded = tell_nobody,
     ) -> None:
         self.is_patient = False
+        known = tls or {}
         self._lanes = {
-            destination.name: _lane(destination, spool, observe, calling_aet, rng)
+            destination.name: _lane(
+                destination,
+                spool,
+                observe,
+                calling_aet,
+                rng,
+                known.get(destination.name),
+                tell_ended,
+            )
             for destination in destinations
         }
 
@@ -102,15 +118,18 @@ class Courier:
             lane.wake()
 
 
-def transport_for(destination: Destination, calling_aet: str) -> Transport:
+def transport_for(
+    destination: Destination, calling_aet: str, tls: "ClientTls | None" = None
+) -> Transport:
     """The way to a destination of this kind.
 
     Args:
         destination: Its settings.
         calling_aet: Our AE title, if the destination does not set one.
+        tls: How to speak TLS to it, if it asks for that.
     """
     if isinstance(destination, DicomDestination):
-        return DicomTransport(destination, destination.calling_ae_title or calling_aet)
+        return DicomTransport(destination, destination.calling_ae_title or calling_aet, tls)
     return FolderTransport(destination)
 
 
@@ -120,14 +139,24 @@ def _lane(
     observe: Observe,
     calling_aet: str,
     rng: random.Random | None,
+    tls: "ClientTls | None",
+    tell_ended: TellEnded,
 ) -> Lane:
-    transport = transport_for(destination, calling_aet)
+    transport = transport_for(destination, calling_aet, tls)
     queue = QueueDirectory(spool, destination.name)
     if isinstance(transport, DicomTransport) and isinstance(destination, DicomDestination):
         associations = destination.associations
         another = transport.another
-        return Lane(transport, queue, observe, another=another, associations=associations, rng=rng)
-    return Lane(transport, queue, observe, rng=rng)
+        return Lane(
+            transport,
+            queue,
+            observe,
+            another=another,
+            associations=associations,
+            rng=rng,
+            tell_ended=tell_ended,
+        )
+    return Lane(transport, queue, observe, rng=rng, tell_ended=tell_ended)
 
 
 def _join(threads: Sequence[threading.Thread], timeout_s: float) -> None:

@@ -9,7 +9,7 @@ and nowhere else in this package.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config.model import DicomDestination
 from dicomanon_node.delivery.transport import Answer, LostError
@@ -24,6 +24,9 @@ from dicomanon_node.network.failures import (
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import MAX_CONTEXTS, Context, contexts_for
 from dicomanon_node.network.requestor import Requestor
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 # PS3.4 Table B.2-1: families by their first digits
 _WARNING: Final = 0xB000
@@ -54,10 +57,19 @@ class DicomTransport:
     Args:
         settings: Where it is.
         calling_aet: Our AE title towards it.
+        tls: How to speak TLS to it; None: associations are plain.
+
+    Raises:
+        ValueError: Its settings ask for TLS, and `tls` is None.
     """
 
-    def __init__(self, settings: DicomDestination, calling_aet: str) -> None:
+    def __init__(
+        self, settings: DicomDestination, calling_aet: str, tls: "ClientTls | None" = None
+    ) -> None:
+        if settings.tls and tls is None:
+            raise ValueError("a destination with TLS is never spoken to without")
         self._settings = settings
+        self._tls = tls
         self._calling_aet = calling_aet
         self._window = settings.operations_window
         self._is_answered = False
@@ -65,7 +77,7 @@ class DicomTransport:
 
     def another(self) -> "DicomTransport":
         """One more way to the same destination, that knows what this one has learnt."""
-        transport = DicomTransport(self._settings, self._calling_aet)
+        transport = DicomTransport(self._settings, self._calling_aet, self._tls)
         transport._window = self._window
         return transport
 
@@ -102,6 +114,7 @@ class DicomTransport:
             response_timeout_s=self._settings.response_timeout_s,
             max_pdu_bytes=self._settings.max_pdu_bytes,
             operations_window=self._window,
+            tls=self._tls,
         )
         self._is_answered = False
         try:

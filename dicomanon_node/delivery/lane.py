@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from dicomanon_node.delivery.backlog import Backlog, Observe
+from dicomanon_node.delivery.backlog import Backlog, Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.backoff import Backoff
 from dicomanon_node.delivery.carrier import Carrier
 from dicomanon_node.delivery.queue import QueueDirectory
@@ -61,6 +61,7 @@ class Lane:
         clock: Seconds that never go back.
         now: Time of day, for reason files.
         rng: Source of jitter; seeded in tests.
+        tell_ended: Told how each instance leaves the queue.
     """
 
     def __init__(
@@ -74,11 +75,14 @@ class Lane:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
+        tell_ended: TellEnded = tell_nobody,
     ) -> None:
         rng = rng or random.Random()  # noqa: S311  (jitter, not a secret)
         self._clock = clock
         self._queue = queue
-        self._backlog = Backlog(queue, observe, clock=clock, now=now, rng=rng)
+        self._backlog = Backlog(
+            queue, observe, clock=clock, now=now, rng=rng, tell_ended=tell_ended
+        )
         self._is_stopping = False
         self._first = Carrier(transport, self._backlog, self._stops, tell_progress=self._progressed)
         self._another = another

@@ -20,8 +20,7 @@ class Acceptor:
 
     Attributes:
         entity: pynetdicom's Application Entity; only its values are used.
-        prepare_socket: Run first thing in the connection's own thread, where it may take
-            its time: socket options; the place for a TLS handshake or a PROXY header.
+        prepare_socket: Run first thing in the connection's own thread: socket options.
     """
 
     entity: ApplicationEntity

@@ -13,6 +13,7 @@ from typing import Final
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from dicomanon_node.network import peers
+from dicomanon_node.network.entrance import Arrival
 from dicomanon_node.network.negotiation import FIXED_BYTES, REMEMBERED, Agreement, Negotiator
 from dicomanon_node.network.service import AssociationFacts, ListenerSettings
 
@@ -49,7 +50,11 @@ class Admission:
         self._negotiator = negotiator
 
     def consider(
-        self, encoded: bytes, peer_address: str, failed: Callable[[Exception], None]
+        self,
+        encoded: bytes,
+        peer_address: str,
+        failed: Callable[[Exception], None],
+        arrival: Arrival | None = None,
     ) -> Verdict:
         """Judge an A-ASSOCIATE-RQ.
 
@@ -57,6 +62,7 @@ class Admission:
             encoded: The whole PDU.
             peer_address: The requestor's IP address.
             failed: Told when the check of the peer raises, which rejects.
+            arrival: How its connection came in, if there was anything to it.
 
         Raises:
             TooManyItemsError: It is not decoded.
@@ -66,6 +72,9 @@ class Admission:
         if protocol_version != _PROTOCOL_VERSION:
             return Verdict(None, rejection=peers.PROTOCOL_VERSION)
         facts = AssociationFacts(secrets.token_hex(8), calling_aet, called_aet, peer_address)
+        if arrival is not None:
+            facts.tls_version = arrival.tls_version
+            facts.certificate = arrival.certificate
         try:
             rejection = peers.judge(facts, self._settings.ae_titles, self._settings.peers)
         except Exception as error:  # noqa: BLE001  (fails closed)

@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 from dicomanon_node.network import command, other_services, pdus, peers
 from dicomanon_node.network.acceptor import Acceptor
 from dicomanon_node.network.command import CommandField
+from dicomanon_node.network.entrance import Arrival, Entrance, NoEntryError
 from dicomanon_node.network.negotiation import Agreement, TooManyItemsError
 from dicomanon_node.network.other_services import UnserviceableError
 from dicomanon_node.network.pace import Pace
@@ -61,13 +62,22 @@ class AcceptorAssociation:
         acceptor: What it shares with its siblings.
         connection: The accepted connection; closed here.
         peer_address: The peer's IP address.
+        entrance: What comes before the first PDU, TLS or a PROXY header; None: nothing.
     """
 
-    def __init__(self, acceptor: Acceptor, connection: socket.socket, peer_address: str) -> None:
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        connection: socket.socket,
+        peer_address: str,
+        entrance: Entrance | None = None,
+    ) -> None:
         self._acceptor = acceptor
         self._settings = acceptor.settings
         self._connection = connection
         self._peer_address = peer_address
+        self._entrance = entrance
+        self._arrival: Arrival | None = None
         self._reception = Reception(
             self._settings.max_pdu_bytes, self._take_pdu, self._take_unknown
         )
@@ -127,17 +137,27 @@ class AcceptorAssociation:
             self._close()
 
     def _open(self) -> None:
+        self._deadline = monotonic() + self._settings.acse_timeout_s
         try:
             self._connection = self._acceptor.prepare_socket(self._connection)
             self._connection.setblocking(False)
+            if self._entrance is not None:
+                self._arrival = self._entrance.admit(
+                    self._connection, self._peer_address, self._deadline, self._waker
+                )
+                self._connection = self._arrival.connection
+                self._peer_address = self._arrival.peer_address
         except OSError:
             self._note(Ending.LOST)
+            self._state = _State.CLOSED
+            return
+        except NoEntryError as error:
+            self._note(error.how)
             self._state = _State.CLOSED
             return
         self._poller = select.poll()
         self._poller.register(self._connection, select.POLLIN)
         self._poller.register(self._waker, select.POLLIN)
-        self._deadline = monotonic() + self._settings.acse_timeout_s
 
     @property
     def _is_over(self) -> bool:
@@ -241,7 +261,9 @@ class AcceptorAssociation:
     def _take_request(self, encoded: bytes) -> None:
         """The A-ASSOCIATE-RQ has come: accept or reject it (PS3.8 7.1, AE-6 to AE-8)."""
         try:
-            verdict = self._acceptor.admission.consider(encoded, self._peer_address, self._failed)
+            verdict = self._acceptor.admission.consider(
+                encoded, self._peer_address, self._failed, self._arrival
+            )
         except TooManyItemsError:
             raise ProtocolViolationError("more items than a request can have") from None
         except Exception:  # noqa: BLE001  (decoding what anybody can send raises anything)

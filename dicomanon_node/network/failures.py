@@ -43,7 +43,7 @@ class AssociationError(NodeError):
 
 
 class ConnectionFailedError(AssociationError):
-    """No TCP connection: refused, unreachable, name unknown or no answer in time."""
+    """No TCP connection: refused, unreachable, name unknown or no answer in time; or no TLS."""
 
     code = "connection-failed"
 

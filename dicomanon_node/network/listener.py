@@ -24,6 +24,7 @@ from dicomanon_node.network.acceptor import Acceptor, application_entity
 from dicomanon_node.network.admission import Admission
 from dicomanon_node.network.association import AcceptorAssociation
 from dicomanon_node.network.contexts import ContextPolicy
+from dicomanon_node.network.entrance import Entrance
 from dicomanon_node.network.loads import (
     FULL_PATIENCE_MS,
     LOOK_MS,
@@ -141,6 +142,8 @@ class Listener:
         self._registry = Registry(capacity, self._waker.wake, self._load.show)
         self._observer = observer
         self._workers = Workers()
+        self._plain = Entrance(None, settings.proxies) if settings.proxies else None
+        self._secure = Entrance(settings.tls, settings.proxies)
         self._acceptor = Acceptor(
             application_entity(settings),
             settings,
@@ -161,34 +164,42 @@ class Listener:
         """Connections, with or without an association."""
         return self._registry.connection_count
 
-    def serve(self, listening: socket.socket) -> None:
+    def serve(self, listening: socket.socket | None, secure: socket.socket | None = None) -> None:
         """Accept connections until `stop_accepting` or `retire`; call it once.
 
         Args:
-            listening: Bound and listening. Its duplicate is used and closed; the socket
-                itself stays the caller's.
+            listening: Bound and listening, for plain associations. The duplicate of a socket
+                is used and closed; the socket itself stays the caller's.
+            secure: The same, for associations over TLS. One of the two may be None.
         """
-        with contextlib.closing(self._waker), self._woken_by_signals(), listening.dup() as sock:
-            # Several processes wait; all but one find nothing there.
-            sock.setblocking(False)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.closing(self._waker))
+            stack.enter_context(self._woken_by_signals())
+            entrances: dict[int, tuple[socket.socket, Entrance | None]] = {}
             if_full = select.poll()
             if_full.register(self._waker, select.POLLIN)
             if_room = select.poll()
             if_room.register(self._waker, select.POLLIN)
-            if_room.register(sock, select.POLLIN)
+            for given, entrance in ((listening, self._plain), (secure, self._secure)):
+                if given is not None:
+                    sock = stack.enter_context(given.dup())
+                    # Several processes wait; all but one find nothing there.
+                    sock.setblocking(False)
+                    if_room.register(sock, select.POLLIN)
+                    entrances[sock.fileno()] = sock, entrance
             while not (self._registry.is_draining or self._is_retired):
                 poller = if_full if self._registry.is_full else if_room
                 found = {descriptor for descriptor, _ in poller.poll()}
                 self._waker.clear()
                 # One connection a turn: the next goes to whoever has less to do.
-                is_offered = sock.fileno() in found
-                if is_offered:
+                for descriptor in found & entrances.keys():
                     is_full = self._registry.has_all_associations
                     patience_ms = FULL_PATIENCE_MS if is_full else PATIENCE_MS
                     for _ in range(0, patience_ms, LOOK_MS):
                         if not self._load.is_above_others or if_full.poll(LOOK_MS):
                             break
-                    self._accept(sock)
+                    if not self._registry.is_full:
+                        self._accept(*entrances[descriptor])
 
     def stop_accepting(self) -> None:
         """Accept no connection and no association any more; established ones go on.
@@ -235,7 +246,7 @@ class Listener:
         finally:
             signal.set_wakeup_fd(before)
 
-    def _accept(self, sock: socket.socket) -> None:
+    def _accept(self, sock: socket.socket, entrance: Entrance | None) -> None:
         try:
             connection, address = sock.accept()
         except OSError as error:
@@ -246,7 +257,7 @@ class Listener:
         # What a dual-stack socket makes of an IPv4 address (RFC 4291 2.5.5.2).
         peer_address = address[0].removeprefix("::ffff:")
         try:
-            association = AcceptorAssociation(self._acceptor, connection, peer_address)
+            association = AcceptorAssociation(self._acceptor, connection, peer_address, entrance)
         except (OSError, MemoryError):  # no descriptor or memory left for it
             connection.close()
             self._observer.unassociated(peer_address, Ending.LIMIT)

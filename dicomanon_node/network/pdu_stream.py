@@ -4,11 +4,12 @@ Not thread-safe, but for `interrupt`. It reads one PDU at a time, never more tha
 `MAX_RECEIVED_PDU_BYTES`; it knows a PDU's length, not its meaning.
 """
 
+import select
 import socket
 import struct
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.network.failures import (
     ConnectionFailedError,
@@ -20,6 +21,9 @@ from dicomanon_node.network.failures import (
 MAX_RECEIVED_PDU_BYTES: Final = 64 * 1024
 """A requestor of C-STORE and C-ECHO hears command sets and, once, an A-ASSOCIATE-AC: about
 4 KiB with 128 contexts."""
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 _HEADER = struct.Struct(">BxL")  # type, length of what follows (PS3.8 9.3.1)
 _RECEIVE_BYTES: Final = 16 * 1024
@@ -34,21 +38,26 @@ class PduStream:
         self._socket = connection
         self._timeout_s: float | None = None
         self._received = bytearray()
+        self._word_for: Callable[[OSError], str] = _no_word
 
     @classmethod
-    def connect(cls, host: str, port: int, timeout_s: float) -> "PduStream":
-        """Open a TCP connection.
+    def connect(
+        cls, host: str, port: int, timeout_s: float, tls: "ClientTls | None" = None
+    ) -> "PduStream":
+        """Open a TCP connection, and TLS over it.
 
         Args:
             host: Name or address; of a name's addresses the first that answers is taken.
             port: TCP port.
-            timeout_s: Seconds for each address. Resolving the name is not bounded by it.
+            timeout_s: Seconds for each address, and for the handshake of TLS. Resolving the
+                name is not bounded by it.
+            tls: How to speak TLS; None: not.
 
         Raises:
-            ConnectionFailedError: There is no connection.
+            ConnectionFailedError: There is no connection, or no TLS.
         """
         try:
-            return cls(socket.create_connection((host, port), timeout_s))
+            stream = cls(socket.create_connection((host, port), timeout_s))
         except TimeoutError:
             raise ConnectionFailedError("connect-timed-out") from None
         except ConnectionRefusedError:
@@ -57,6 +66,9 @@ class PduStream:
             raise ConnectionFailedError("host-unknown") from None
         except OSError:
             raise ConnectionFailedError from None
+        if tls is not None:
+            stream._secure(tls, timeout_s)
+        return stream
 
     def send(self, buffers: Sequence[bytes | memoryview], timeout_s: float) -> None:
         """Send all of the buffers, as few system calls as the kernel allows.
@@ -84,8 +96,8 @@ class PduStream:
                 sent = self._socket.sendmsg(buffers)
         except TimeoutError:
             raise PeerTimeoutError from None
-        except OSError:
-            raise ConnectionLostError from None
+        except OSError as error:
+            raise ConnectionLostError(self._word_for(error)) from None
 
     def receive(self, timeout_s: float) -> tuple[int, bytes]:
         """Wait for the next PDU.
@@ -120,7 +132,8 @@ class PduStream:
             return True
         self._set_timeout(0.0)
         try:
-            self._socket.recv(1, socket.MSG_PEEK)
+            # Not peeked at: what OpenSSL holds cannot be. Nothing more comes after an end.
+            self._received += self._socket.recv(_RECEIVE_BYTES)
         except BlockingIOError:
             return False
         except OSError:
@@ -137,6 +150,32 @@ class PduStream:
     def close(self) -> None:
         """Close the connection. May be called again."""
         self._socket.close()
+
+    def _secure(self, settings: "ClientTls", timeout_s: float) -> None:
+        """Do the handshake of TLS."""
+        from dicomanon_node.network import tls  # noqa: PLC0415  (slow, rarely needed)
+
+        deadline = time.monotonic() + timeout_s
+
+        def wait(events: int) -> None:
+            poller = select.poll()
+            poller.register(self._socket, events)
+            if not poller.poll(max(deadline - time.monotonic(), 0) * 1000):
+                raise TimeoutError
+
+        self._word_for = tls.failure
+        try:
+            self._socket.setblocking(False)
+            self._socket = secured = tls.wrap(settings.context, self._socket, settings.server_name)
+            self._timeout_s = 0.0
+            tls.shake_hands(secured, wait)
+        except TimeoutError:
+            self.close()
+            raise ConnectionFailedError("tls-timed-out") from None
+        except (OSError, ValueError) as error:
+            self.close()
+            word = tls.failure(error) if isinstance(error, OSError) else ""
+            raise ConnectionFailedError(word or "tls-failed") from None
 
     def _fill(self, count: int, deadline: float) -> None:
         """Receive until that many bytes are there."""
@@ -157,8 +196,8 @@ class PduStream:
             received = self._socket.recv(_RECEIVE_BYTES)
         except TimeoutError:
             raise PeerTimeoutError from None
-        except OSError:
-            raise ConnectionLostError from None
+        except OSError as error:
+            raise ConnectionLostError(self._word_for(error)) from None
         if not received:
             raise ConnectionLostError
         self._received += received
@@ -168,3 +207,7 @@ class PduStream:
         if timeout_s != self._timeout_s:
             self._socket.settimeout(timeout_s)
             self._timeout_s = timeout_s
+
+
+def _no_word(_: OSError) -> str:
+    return ""

@@ -1,8 +1,8 @@
-"""Who may associate: AE titles and addresses, checked before anything is accepted.
+"""Who may associate: AE titles, addresses and certificates, checked before anything is accepted.
 
 AE titles are identification, not authentication (PS3.15 B): a peer can call
-itself what it likes, so a listed peer is usually given a network as well. This
-module does not look at what a peer sends.
+itself what it likes, so a listed peer is usually given a network as well, or is bound
+to a certificate. This module does not look at what a peer sends.
 """
 
 import re
@@ -36,6 +36,7 @@ class Rejection:
 
 CALLED_AE_TITLE: Final = Rejection("called-ae-title", 1, 1, 7)
 CALLING_AE_TITLE: Final = Rejection("peer-not-allowed", 1, 1, 3)
+CERTIFICATE: Final = Rejection("certificate", 1, 1, 3)
 PROTOCOL_VERSION: Final = Rejection("protocol-version", 1, 2, 2)
 APPLICATION_CONTEXT: Final = Rejection("application-context", 1, 1, 2)
 CHECK_FAILED: Final = Rejection("peer-check-failed", 2, 1, 1)
@@ -45,22 +46,51 @@ PEER_LIMIT: Final = Rejection("peer-limit", 2, 3, 2)
 
 
 @dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """The certificate a peer has proved to hold, after it was verified.
+
+    Attributes:
+        fingerprint: SHA-256 of the certificate, 64 lower case hexadecimal digits.
+        names: Its names in lower case: those of Subject Alternative Name (RFC 5280 4.2.1.6),
+            or without any the Common Name. The peer's text.
+    """
+
+    fingerprint: str
+    names: frozenset[str] = frozenset()
+
+    def is_called(self, expected: str) -> bool:
+        """Whether it is the one meant by `sha256:...`, or by a name."""
+        if expected.startswith("sha256:"):
+            return expected == f"sha256:{self.fingerprint}"
+        return expected.lower() in self.names
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
     """One Application Entity that may associate.
 
     Attributes:
         ae_title: Its Calling AE title; None means any.
         networks: Where it may call from; none listed means anywhere.
+        certificate: What its certificate must be, `sha256:` and a fingerprint or a name;
+            None: none is asked for.
     """
 
     ae_title: str | None
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    certificate: str | None = None
 
     def is_calling(self, ae_title: str, address: IPv4Address | IPv6Address) -> bool:
         """Whether a requestor is this peer."""
         if self.ae_title is not None and self.ae_title.strip() != ae_title:
             return False
         return not self.networks or any(address in network for network in self.networks)
+
+    def is_shown_by(self, certificate: PeerCertificate | None) -> bool:
+        """Whether a requestor with this certificate, or none, has proved to be this peer."""
+        if self.certificate is None:
+            return True
+        return certificate is not None and certificate.is_called(self.certificate)
 
 
 class Requestor(Protocol):
@@ -78,6 +108,10 @@ class Requestor(Protocol):
     def peer_address(self) -> str:
         """Its IP address."""
 
+    @property
+    def certificate(self) -> PeerCertificate | None:
+        """The certificate it has proved to hold, if there is TLS and it has shown one."""
+
 
 def judge(
     requestor: Requestor, ae_titles: Sequence[str], peers: Sequence[Peer]
@@ -85,7 +119,8 @@ def judge(
     """Judge a requestor.
 
     An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), as a dual-stack socket reports it,
-    counts as the IPv4 address it is.
+    counts as the IPv4 address it is. An AE title that some peer binds to a certificate is
+    believed with that certificate only, whatever other peers would let in.
 
     Args:
         requestor: Who asks.
@@ -105,9 +140,19 @@ def judge(
     address = ip_address(requestor.peer_address)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    if any(peer.is_calling(requestor.calling_aet.strip(), address) for peer in peers):
+    calling_aet = requestor.calling_aet.strip()
+    callers = [peer for peer in peers if peer.is_calling(calling_aet, address)]
+    if _is_bound(calling_aet, peers):
+        callers = [peer for peer in callers if peer.ae_title and peer.certificate]
+    if any(peer.is_shown_by(requestor.certificate) for peer in callers):
         return None
-    return CALLING_AE_TITLE
+    return CERTIFICATE if callers else CALLING_AE_TITLE
+
+
+def _is_bound(ae_title: str, peers: Sequence[Peer]) -> bool:
+    return any(
+        peer.certificate and peer.ae_title and peer.ae_title.strip() == ae_title for peer in peers
+    )
 
 
 def judged_ae_title(text: str) -> str:

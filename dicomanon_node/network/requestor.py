@@ -18,7 +18,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RP, A_RELEASE_RQ
@@ -38,14 +38,15 @@ from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.pdu_stream import PduStream
 from dicomanon_node.network.proposal import Agreement, Context
 
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
+
 DEFAULT_MAX_PDU_BYTES: Final = 128 * 1024
 """The largest P-DATA-TF we send, also to a peer that sets no limit."""
 
-# PS3.8 9.3.1: PDU types
-_ASSOCIATE_AC: Final = 0x02
+_ASSOCIATE_AC: Final = 0x02  # PS3.8 9.3.1: PDU types
 _ASSOCIATE_RJ: Final = 0x03
 _RELEASE_RQ: Final = 0x05
-_RELEASE_RP: Final = 0x06
 _ABORT: Final = 0x07
 
 _BUFFER_BYTES: Final = 1024 * 1024
@@ -81,13 +82,13 @@ class Requestor:
         calling_aet: Our AE title.
         called_aet: The peer's AE title.
         contexts: What to propose, at most 128.
-        connect_timeout_s: Seconds to a TCP connection.
+        connect_timeout_s: Seconds to a TCP connection, and to the end of its TLS handshake.
         association_timeout_s: Seconds to the answer to A-ASSOCIATE-RQ and A-RELEASE-RQ.
         response_timeout_s: Seconds to the end of a response once all is sent, and the longest
             time without progress while sending.
         max_pdu_bytes: The largest P-DATA-TF to send; the peer's limit holds as well.
-        operations_window: C-STOREs to have outstanding, if the peer grants that; 1 does not
-            ask for it.
+        operations_window: C-STOREs to have outstanding, if granted; 1 does not ask for it.
+        tls: How to speak TLS to the peer; None: the association is plain.
     """
 
     def __init__(
@@ -103,8 +104,9 @@ class Requestor:
         response_timeout_s: float = 120.0,
         max_pdu_bytes: int = DEFAULT_MAX_PDU_BYTES,
         operations_window: int = 1,
+        tls: "ClientTls | None" = None,
     ) -> None:
-        self._address = (host, port)
+        self._peer = (host, port, connect_timeout_s, tls)
         self._request = proposal.encode_request(
             calling_aet, called_aet, contexts, operations_window=operations_window
         )
@@ -149,7 +151,7 @@ class Requestor:
 
         Standard: PS3.8 7.1.
         """
-        self._stream = stream = PduStream.connect(*self._address, self._connect_timeout_s)
+        self._stream = stream = PduStream.connect(*self._peer)
         with self._ending_on_failure():
             stream.send([self._request], self._association_timeout_s)
             kind, pdu = stream.receive(self._association_timeout_s)
@@ -208,16 +210,14 @@ class Requestor:
         """Send a C-STORE-RQ and a file's data set; `receive` gets the response.
 
         Args:
-            file: What to send; it must not change meanwhile. With it no more than `window`
-                may be outstanding.
+            file: To send; it must not change. With it at most `window` may be outstanding.
 
         Raises:
             AssociationError: Temporary. The association is lost; whether the peer has
                 taken what is outstanding is not known.
             NotSendableError: Not sent, the association stands: no context was accepted, or
                 the data set is of odd length, which DCMTK aborts on and Orthanc hangs on.
-            OSError: The file cannot be read to its end. The association is aborted if the
-                instance was partly sent.
+            OSError: The file cannot be read to its end; aborted if the instance was partly sent.
 
         Standard: PS3.7 9.1.1, D.3.3.3.
         """

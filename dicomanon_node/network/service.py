@@ -9,10 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dicomanon_node.errors import Reason, Status
-from dicomanon_node.network.peers import Peer
+from dicomanon_node.network.peers import Peer, PeerCertificate
+
+if TYPE_CHECKING:  # slow to import, rarely needed
+    import ssl
 
 
 @dataclass(slots=True)
@@ -23,7 +27,9 @@ class AssociationFacts:
         association_id: Made by us, unique, safe to log.
         calling_aet: Calling AE title as received, stripped (PS3.8 9.3.2).
         called_aet: Called AE title as received, stripped.
-        peer_address: The requestor's IP address.
+        peer_address: The requestor's IP address; behind a balancer what that says.
+        tls_version: Of TLS, such as `TLSv1.3`; empty without.
+        certificate: What the requestor has proved to hold; None without TLS or if not asked.
         stored_count: Instances answered 0000H so far.
         refused_count: Instances answered with a failure so far.
         received_bytes: Data set bytes received so far.
@@ -34,6 +40,8 @@ class AssociationFacts:
     calling_aet: str
     called_aet: str
     peer_address: str
+    tls_version: str = ""
+    certificate: PeerCertificate | None = None
     stored_count: int = 0
     refused_count: int = 0
     received_bytes: int = 0
@@ -116,6 +124,8 @@ class ListenerSettings:
             and of a message in addition to `idle_timeout_s`, counted while we wait for it.
         max_associations: Associations at a time.
         max_associations_per_peer: Of them, from one address; 0 is half of them, rounded up.
+        tls: What the TLS port needs; None: there is no such port.
+        proxies: Networks whose connections begin with a PROXY header.
     """
 
     ae_titles: tuple[str, ...]
@@ -130,6 +140,8 @@ class ListenerSettings:
     min_bytes_per_s: int = 1024
     max_associations: int = 100
     max_associations_per_peer: int = 0
+    tls: "ssl.SSLContext | None" = None
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 class Ending(StrEnum):
@@ -145,6 +157,17 @@ class Ending(StrEnum):
     STOPPED = "stopped"  # the node ends; we aborted
     LIMIT = "limit"  # no descriptor, thread or place left for it; closed
     INTERNAL_ERROR = "internal-error"  # a fault of ours; we aborted
+    PROXY_HEADER = "proxy-header"  # a balancer's connection did not begin with what it must
+    # No association, because there was no TLS:
+    TLS_NOT_SPOKEN = "tls-not-spoken"  # what came is something else, such as plain DICOM
+    TLS_VERSION = "tls-version"  # no version or cipher suite in common
+    TLS_CERTIFICATE = "tls-certificate"  # the peer's cannot be verified
+    TLS_CERTIFICATE_MISSING = "tls-certificate-missing"  # it has shown none
+    TLS_CERTIFICATE_EXPIRED = "tls-certificate-expired"
+    TLS_CERTIFICATE_NOT_YET = "tls-certificate-not-yet"  # valid in the future: clocks?
+    TLS_CERTIFICATE_UNKNOWN = "tls-certificate-unknown"  # from none of our CAs
+    TLS_REFUSED = "tls-refused"  # the peer does not like ours, or what we offer
+    TLS_FAILED = "tls-failed"  # anything else in the handshake
 
 
 class AssociationObserver(Protocol):

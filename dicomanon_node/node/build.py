@@ -7,8 +7,10 @@ command, so that there is one engine and no twin.
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dicomanon_node.config import Config
+from dicomanon_node.config.model import DicomDestination
 from dicomanon_node.config.secrets import make_key, read_key
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -18,12 +20,23 @@ from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.hold.area import Area, Bounds, held_reasons
 from dicomanon_node.hold.sealing import HoldKey, KeyRing
 from dicomanon_node.holding import Hold
+from dicomanon_node.ledger.crosswalk import CrosswalkKey
+from dicomanon_node.ledger.journal import Journal
+from dicomanon_node.ledger.origins import Origins
+from dicomanon_node.ledger.receipts import ReceiptWriter
+from dicomanon_node.ledger.telling import CrosswalkWriter
 from dicomanon_node.network.peers import Peer
 from dicomanon_node.network.service import ListenerSettings
+from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.receive import ReceiveSettings
 from dicomanon_node.routing import FixedRoute, Router
 from dicomanon_node.spool.layout import Layout
 from dicomanon_node.spool.spool import Spool
+
+if TYPE_CHECKING:
+    import ssl
+
+    from dicomanon_node.network.tls import ClientTls
 
 
 def key(config: Config) -> tuple[Key, bool]:
@@ -139,8 +152,55 @@ def _hold_key(path: Path, secret: Key) -> HoldKey:
     return HoldKey(content)
 
 
+def receipts(config: Config, secret: Key, log: TellEvent) -> ReceiptWriter | None:
+    """What writes receipts in any process of the node; None if none are wanted."""
+    if not config.node.ledger.enabled:
+        return None
+    return ReceiptWriter(
+        Journal(config.node.storage.spool),
+        Origins(secret),
+        log,
+        is_required=config.node.ledger.required,
+    )
+
+
+def crosswalk(
+    config: Config, secret: Key, receipts: ReceiptWriter | None, log: TellEvent
+) -> CrosswalkWriter | None:
+    """What writes the crosswalk; None if none is wanted. Makes its key if there is none.
+
+    Raises:
+        ConfigError: A key file cannot be used, or is the node's.
+    """
+    ledger = config.node.ledger
+    if receipts is None or not ledger.crosswalk:
+        return None
+    is_new = not ledger.crosswalk_key_file.exists()
+    if is_new:
+        make_key(ledger.crosswalk_key_file)
+    key = CrosswalkKey(read_key(ledger.crosswalk_key_file))
+    if is_new:
+        log.event("crosswalk.key_created", key_id=key.key_id)
+    if key.key_id == secret.key_id:
+        raise ConfigError(
+            Problem(
+                "node.toml",
+                "ledger.crosswalk_key_file",
+                "holds the same key as secrets.key_file: the crosswalk has a key of its own",
+            )
+        )
+    return CrosswalkWriter(receipts, key)
+
+
 def listener_settings(config: Config) -> ListenerSettings:
-    """What the listener needs to know."""
+    """What the listener needs to know.
+
+    Call it before forking: the files of TLS are read here, and all receivers, also those
+    that take the place of one that died, are to have the same.
+
+    Raises:
+        ConfigError: The files of TLS cannot be used.
+    """
     listener = config.node.listener
     titles = dict.fromkeys((listener.ae_title, *(rule.ae_title for rule in config.node.ae_titles)))
     return ListenerSettings(
@@ -151,6 +211,7 @@ def listener_settings(config: Config) -> ListenerSettings:
             Peer(
                 peer.ae_title or None,
                 (ipaddress.ip_network(peer.address),) if peer.address is not None else (),
+                peer.certificate or None,
             )
             for peer in config.node.peers
         ),
@@ -162,4 +223,55 @@ def listener_settings(config: Config) -> ListenerSettings:
         min_bytes_per_s=listener.min_bytes_per_s,
         max_associations=listener.max_associations,
         max_associations_per_peer=listener.max_associations_per_peer,
+        tls=_server_context(config),
+        proxies=listener.proxy_protocol,
     )
+
+
+def client_tls(config: Config) -> "Mapping[str, ClientTls]":
+    """How to speak TLS to the destinations that ask for it, by name.
+
+    Call it before forking, as `listener_settings`.
+
+    Raises:
+        ConfigError: The files of TLS cannot be used.
+    """
+    found: dict[str, ClientTls] = {}
+    for index, entry in enumerate(config.node.destinations):
+        if not isinstance(entry, DicomDestination) or not entry.tls:
+            continue
+        from dicomanon_node.network import tls  # noqa: PLC0415  (slow, rarely needed)
+
+        try:
+            context = tls.client_context(
+                entry.tls_ca_file, entry.tls_cert_file, entry.tls_key_file, verify=entry.tls_verify
+            )
+        except tls.CredentialsError as error:
+            raise _unusable(f"destinations[{index}].tls_", error.role) from None
+        found[entry.name] = tls.ClientTls(context, entry.tls_server_name or entry.host)
+    return found
+
+
+def _server_context(config: Config) -> "ssl.SSLContext | None":
+    settings = config.node.tls
+    if not settings.enabled or settings.cert_file is None or settings.key_file is None:
+        return None
+    from dicomanon_node.network import tls  # noqa: PLC0415  (slow, rarely needed)
+
+    try:
+        return tls.server_context(
+            settings.cert_file,
+            settings.key_file,
+            settings.ca_file,
+            client_certificates=settings.client_certificates,
+            min_version=settings.min_version,
+        )
+    except tls.CredentialsError as error:
+        raise _unusable("tls.", error.role) from None
+
+
+def _unusable(prefix: str, role: str) -> ConfigError:
+    # What a careful look at the file has not found: `config.certificates` has been there.
+    key = "ca_file" if role == "ca" else "cert_file"
+    text = "OpenSSL does not take it: a weak key or signature, or the file has just changed"
+    return ConfigError(Problem("node.toml", f"{prefix}{key}", text))

@@ -56,7 +56,7 @@ class Child:
     """One place for a process, and the process in it.
 
     Attributes:
-        role: "receiver", "courier" or "keeper".
+        role: "receiver", "courier", "keeper" or "recorder".
         main: What the process does. It is given a function to call once it works.
         pid: Process number, 0 while there is none.
         started: When it was started, monotonic seconds.

@@ -4,15 +4,21 @@ import os
 import signal
 import sys
 import threading
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config import Config
+from dicomanon_node.delivery.backlog import Ended
 from dicomanon_node.delivery.courier import Courier
 from dicomanon_node.delivery.doorbell import Doorbell
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import TellFact
+
+if TYPE_CHECKING:
+    from dicomanon_node.network.tls import ClientTls
 
 _REST_S: Final = 0.05
 """After a ring the next is not listened for this long: a busy receiver rings a thousand times a
@@ -43,7 +49,13 @@ class RingingFacts:
             self._doorbell.ring()
 
 
-def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> None:
+def deliver(
+    config: Config,
+    ready: Ready,
+    doorbell: Doorbell | None = None,
+    tls: "Mapping[str, ClientTls] | None" = None,
+    receipts: ReceiptWriter | None = None,
+) -> None:
     """Deliver to all destinations until `STOP`; what is under way may then arrive.
 
     After `ABORT` nothing is waited for: what was not answered stays queued. After `RETIRE`
@@ -53,6 +65,8 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
         config: The configuration.
         ready: To be called when delivery has begun.
         doorbell: Rung by receivers when they have queued something.
+        tls: How to speak TLS to the destinations that ask for it, as `build.client_tls` says.
+        receipts: Where it is written what was delivered; None writes nothing.
     """
     os.nice(_NICENESS)
     stop = threading.Event()
@@ -61,11 +75,17 @@ def deliver(config: Config, ready: Ready, doorbell: Doorbell | None = None) -> N
     def observe(event: str, **facts: object) -> None:
         log.event(event, **facts)
 
+    def tell_ended(ended: Ended) -> None:
+        if receipts is not None:
+            receipts.ended(**ended._asdict())
+
     courier = Courier(
         config.node.destinations,
         config.node.storage.spool,
         observe,
         calling_aet=config.node.listener.ae_title,
+        tls=tls,
+        tell_ended=tell_ended,
     )
 
     def end(number: int, _frame: object) -> None:

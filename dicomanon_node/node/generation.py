@@ -7,7 +7,6 @@ until the generation retires. Decides nothing on configurations.
 """
 
 import gc
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,17 @@ from dicomanon_node.config import Config
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import NodeError
 from dicomanon_node.hold.area import Area
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.loads import loads
-from dicomanon_node.network.service import StorageService
-from dicomanon_node.node import process
+from dicomanon_node.network.ports import Ports
+from dicomanon_node.node import build, process
 from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
 from dicomanon_node.node.delivering import deliver
 from dicomanon_node.node.keeping import keep
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.receiving import receive
 from dicomanon_node.ops import logs
+from dicomanon_node.receive import Receiver
 
 _START_S: Final = 30.0
 """How long a process may take until it works, seconds."""
@@ -43,13 +44,13 @@ class Shared:
     """What all generations of a node have in common.
 
     Attributes:
-        listening: Where associations are accepted.
+        ports: Where associations are accepted.
         doorbell: Rung by receivers when they have queued something.
         lifeline: Reading and writing end of the pipe that tells of the supervisor's death.
         private: What is the supervisor's own and no child keeps.
     """
 
-    listening: socket.socket
+    ports: Ports
     doorbell: Doorbell
     lifeline: tuple[int, int]
     private: Callable[[], Sequence[Closeable]]
@@ -64,6 +65,11 @@ class Generation:
         shared: What it has in common with others.
         queue_watch: Tells its receivers which queues are full.
         hold: Where refused objects are held; None if they are not.
+        receipts: Where its courier writes what it has delivered; None: nowhere.
+
+    Raises:
+        ConfigError: The files of TLS cannot be used. They are read here, before any process
+            is made, so that one that takes another's place has the same.
 
     Attributes:
         config: The configuration.
@@ -74,17 +80,21 @@ class Generation:
     def __init__(
         self,
         config: Config,
-        service: StorageService,
+        service: Receiver,
         shared: Shared,
         queue_watch: QueueWatch,
         hold: Area | None = None,
+        receipts: ReceiptWriter | None = None,
     ) -> None:
         self.config = config
         self.queue_watch = queue_watch
         self._shared = shared
+        self._receipts = receipts
         self._is_retired = False
+        self._client_tls = build.client_tls(config)
+        settings = build.listener_settings(config)
         self.children = [
-            Child("receiver", partial(receive, config, service, shared.listening, load))
+            Child("receiver", partial(receive, settings, service, shared.ports, load))
             for load in loads(receiver_count(config))
         ]
         if config.node.destinations:
@@ -170,11 +180,11 @@ class Generation:
             logs.get().event("internal.error", where="supervisor", error=error)
 
     def _deliver(self, ready: Ready) -> None:
-        self._shared.listening.close()
-        deliver(self.config, ready, self._shared.doorbell)
+        self._shared.ports.close()
+        deliver(self.config, ready, self._shared.doorbell, self._client_tls, self._receipts)
 
     def _keep(self, hold: Area, ready: Ready) -> None:
-        self._shared.listening.close()
+        self._shared.ports.close()
         keep(self.config, hold, ready)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from dicomanon_node.config import Config
+from dicomanon_node.config.checks import uses_tls
 from dicomanon_node.config.problems import show
 from dicomanon_node.deid.plan import Plan
 from dicomanon_node.deid.pseudonyms import KEY_BYTES, Key
@@ -53,6 +54,15 @@ def uncovered_names(rules: StudyRules) -> list[str]:
     return [row.name for row in plan.uncovered()]
 
 
+def certificate_warnings(config: Config) -> list[Problem]:
+    """What is said of the certificates in use: those that have expired or soon will."""
+    if not uses_tls(config.node):
+        return []
+    from dicomanon_node.config.certificates import tls_warnings  # noqa: PLC0415  (slow)
+
+    return list(tls_warnings(config.node))
+
+
 def _forgotten_queues(config: Config) -> Iterator[Problem]:
     """Queues of destinations that are configured no more, and are not empty."""
     spool, known = config.node.storage.spool, build.destination_names(config)
@@ -77,6 +87,7 @@ def _node_warnings(config: Config) -> Iterator[Problem]:
             "storage.sync",
             "false: what is answered 0000H may be lost when the machine stops",
         )
+    yield from certificate_warnings(config)
     for name, rules in config.rules.studies.items():
         if rules.profile is not None:
             continue

@@ -3,18 +3,18 @@
 import gc
 import os
 import signal
-import socket
 import time
 from typing import Final
 
-from dicomanon_node.config import Config
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
-from dicomanon_node.network.service import AssociationFacts, Ending, StorageService
-from dicomanon_node.node import build
+from dicomanon_node.network.ports import Ports
+from dicomanon_node.network.service import AssociationFacts, Ending, ListenerSettings
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.node.tally import Tally
-from dicomanon_node.ops import logs
+from dicomanon_node.ops import judges, logs
+from dicomanon_node.receive import Receiver
 
 DRAIN_S: Final = 20.0
 """How long associations may go on after `STOP`, seconds."""
@@ -31,11 +31,15 @@ class LoggingObserver:
     """Writes what became of each association to the log. Thread-safe.
 
     Connections and associations that brought nothing are counted once there are many.
+
+    Args:
+        receipts: Where associations that brought something are noted as well; None: nowhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, receipts: ReceiptWriter | None = None) -> None:
         self._log = logs.get()
         self._tally = Tally(self._log)
+        self._receipts = receipts
 
     def flush(self) -> None:
         """Write what was counted so far."""
@@ -63,6 +67,8 @@ class LoggingObserver:
                 "association": association.association_id,
                 "calling_aet": association.calling_aet,
                 "called_aet": association.called_aet,
+                "tls": association.tls_version or None,
+                "certificate": _fingerprint(association),
             },
         )
 
@@ -72,6 +78,8 @@ class LoggingObserver:
             "association": association.association_id,
             "calling_aet": association.calling_aet,
             "called_aet": association.called_aet,
+            "tls": association.tls_version or None,
+            "certificate": _fingerprint(association),
             "stored": association.stored_count,
             "refused": association.refused_count,
             "bytes": association.received_bytes,
@@ -82,6 +90,20 @@ class LoggingObserver:
             self._log.event("association.closed", peer=peer, how=how, **keys)
         else:
             self._tally.event("association.closed", "how", how, peer, keys)
+        if self._receipts is not None and association.stored_count + association.refused_count:
+            # Not of those that brought nothing: who asks every second whether we live would
+            # fill the ledger.
+            self._receipts.note(
+                "association-closed",
+                association=association.association_id,
+                calling_aet=str(judges.AE_TITLE.accept(association.calling_aet)),
+                called_aet=str(judges.AE_TITLE.accept(association.called_aet)),
+                peer=str(judges.ADDRESS.accept(association.peer_address)),
+                how=str(how),
+                stored=association.stored_count,
+                refused=association.refused_count,
+                bytes=association.received_bytes,
+            )
 
     def unassociated(self, peer_address: str, how: Ending) -> None:
         """A connection ended without an association."""
@@ -97,25 +119,29 @@ class LoggingObserver:
         )
 
 
+def _fingerprint(association: AssociationFacts) -> str | None:
+    return association.certificate.fingerprint if association.certificate else None
+
+
 def receive(
-    config: Config, service: StorageService, listening: socket.socket, load: Load, ready: Ready
+    settings: ListenerSettings, service: Receiver, ports: Ports, load: Load, ready: Ready
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
     After `RETIRE`, open ones may take as long as they take.
 
     Args:
-        config: The configuration.
+        settings: What the listener is told.
         service: Where instances go.
-        listening: The socket all receivers share; this process's own copy is closed.
+        ports: The sockets all receivers share; this process's own copies are closed.
         load: What this receiver has to do, beside the others.
         ready: To be called when associations are accepted.
     """
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
-    observer = LoggingObserver()
-    listener = Listener(build.listener_settings(config), service, observer, load)
+    observer = LoggingObserver(service.receipts)
+    listener = Listener(settings, service, observer, load)
     is_patient = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -138,9 +164,9 @@ def receive(
     signal.signal(STOP, stop)
     signal.signal(ABORT, abort)
     # Who connects after the end is refused at once and goes elsewhere, or comes again.
-    with listening:
+    with ports:
         ready()
-        listener.serve(listening)
+        listener.serve(ports.plain, ports.secure)
     while is_patient and not listener.wait_empty(_LOOK_S):
         pass
     if not _is_idle_within(DRAIN_S, listener):

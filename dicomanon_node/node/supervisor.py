@@ -20,6 +20,7 @@ from dicomanon_node.deid.plan import Plan
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.holding import Hold
+from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, fixed, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable, Ready
@@ -32,6 +33,7 @@ from dicomanon_node.node.notices import configure_logs, tell_warnings
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.readiness import Readiness
 from dicomanon_node.node.receiving import ABORT_S, DRAIN_S
+from dicomanon_node.node.recording import Recording
 from dicomanon_node.node.signals import Signals
 from dicomanon_node.node.status import (
     describe_node,
@@ -50,6 +52,7 @@ _REST_S: Final = 0.02
 # Receivers drain first, then the courier; whoever has not ended by then is killed.
 _STOP_RECEIVERS_S: Final = DRAIN_S + 5.0
 _STOP_COURIER_S: Final = 10.0
+_STOP_RECORDER_S: Final = 10.0
 _STOP_ABORTED_S: Final = ABORT_S + 2.0
 # A process that waits for a disk that does not answer cannot even be killed.
 _STOP_KILLED_S: Final = 2.0
@@ -64,14 +67,16 @@ class Started:
 
     Attributes:
         host: Address the node listens on.
-        port: Port it listens on.
+        port: Port it listens on for plain associations; None: all is TLS.
         has_new_key: The secret key was made just now.
+        tls_port: Port it listens on for associations over TLS; None: there is none.
         console: Host and port of the console; None if there is none, or not yet.
     """
 
     host: str
-    port: int
+    port: int | None
     has_new_key: bool
+    tls_port: int | None = None
     console: tuple[str, int] | None = None
 
 
@@ -124,25 +129,33 @@ class Supervisor:
             stack.callback(lambda: self._spool.close())  # noqa: PLW0108  (the one of that time)
             self._spool.prepare(lock_wait_s=_LOCK_WAIT_S)
             self._sweep()
-            listening = stack.enter_context(bind(self._config.node.listener))
+            ports = stack.enter_context(bind(self._config.node))
             self._open_control(stack)
-            self._shared = Shared(listening, self._doorbell, self._lifeline, self._private)
+            self._shared = Shared(ports, self._doorbell, self._lifeline, self._private)
+            self._notes = build.receipts(self._config, self._key, self._log)
+            self._recording = Recording(self._config, self._shared)
             exit_code = 1
             try:
                 generation = self._generate(self._config, plans, self._spool)
                 self._generations.append(generation)
                 generation.start(lambda: bool(self._signals.asked))
+                self._recording.start()
                 if not self._signals.asked:
-                    self._address = host, port = listening.getsockname()[:2]
+                    self._address = ports.host, ports.plain_port or ports.secure_port or 0
                     if self._console is not None:
                         self._console.start()
-                    self._tell_ready(host, port)
+                    self._tell_ready(ports)
+                    self._note("started", version=dicomanon_node.__version__, port=self._address[1])
                     console = self._console.address if self._console else None
-                    self._tell_started(Started(host, port, has_new_key, console))
+                    self._tell_started(
+                        Started(
+                            ports.host, ports.plain_port, has_new_key, ports.secure_port, console
+                        )
+                    )
                 self._watch()
                 exit_code = 0
             finally:
-                listening.close()
+                ports.close()
                 exit_code = max(exit_code, self._end())
                 self._counting.close()
                 seconds = time.monotonic() - self._started
@@ -151,8 +164,9 @@ class Supervisor:
 
     @property
     def _children(self) -> list[Child]:
-        children = [child for generation in self._generations for child in generation.children]
-        return [*children, self._console.child] if self._console else children
+        serving = [child for generation in self._generations for child in generation.children]
+        console = [self._console.child] if self._console else []
+        return [*serving, *self._recording.children, *console]
 
     def _private(self) -> Sequence[Closeable]:
         """What only the supervisor looks at: a child closes its own copies."""
@@ -179,7 +193,7 @@ class Supervisor:
 
     def _administer(self, ready: Ready) -> None:
         """What the admin process does; it knows the receivers there are when it is forked."""
-        self._shared.listening.close()
+        self._shared.ports.close()
         receivers = [child.pid for child in self._children if child.role == "receiver"]
         if self._console is not None:
             self._console.serve(self._config, self._load, receivers, ready)
@@ -205,6 +219,7 @@ class Supervisor:
         )
         hold = self._hold(config) if config.node.hold.enabled else None
         has_couriers = bool(config.node.destinations)
+        receipts = build.receipts(config, self._key, self._log)
         sender = self._facts.sender
         receiver = Receiver(
             build.router(config, plans),
@@ -214,9 +229,11 @@ class Supervisor:
             RingingFacts(sender, self._doorbell) if has_couriers else sender,
             queue_watch.pressure,
             hold,
+            receipts,
+            build.crosswalk(config, self._key, receipts, self._log),
         )
         held = hold.area if hold is not None else None
-        return Generation(config, receiver, self._shared, queue_watch, held)
+        return Generation(config, receiver, self._shared, queue_watch, held, receipts)
 
     def _hold(self, config: Config) -> Hold:
         hold, has_new_key = build.hold(config, self._key, makes_key=True)
@@ -247,6 +264,7 @@ class Supervisor:
                 for process_id in generation.look_after(now):
                     self._sweep(process_id)
                 generation.queue_watch.look(now)
+            self._recording.look_after(now)
             if self._console is not None:
                 self._console.look_after(now)
             self._look_whether_ready(now)
@@ -354,10 +372,13 @@ class Supervisor:
         if self._signals.asked:
             self._log.event("node.draining", signal=self._signals.asked[0].name, deadline_s=DRAIN_S)
         receivers = [child for child in self._children if child.role == "receiver"]
-        others = [child for child in self._children if child.role != "receiver"]
+        couriers = [child for child in self._children if child.role == "courier"]
         is_clean = self._end_children(receivers, _STOP_RECEIVERS_S)
-        # The courier goes last, so that what has just been received may still be delivered.
-        is_clean = self._end_children(others, _STOP_COURIER_S) and is_clean
+        # The courier goes after them, so that what has just been received may still be delivered,
+        # and who writes down what they did goes last.
+        is_clean = self._end_children(couriers, _STOP_COURIER_S) and is_clean
+        self._note("stopped", clean=is_clean)
+        is_clean = self._end_children(self._recording.children, _STOP_RECORDER_S) and is_clean
         self._counting.take(time.monotonic())
         return 0 if is_clean else 1
 
@@ -388,11 +409,12 @@ class Supervisor:
             child.reap(now, is_expected=True)
         return any(child.is_running for child in children)
 
-    def _tell_ready(self, host: str, port: int) -> None:
+    def _tell_ready(self, ports: Ports) -> None:
         self._log.event(
             "node.ready",
-            host=host,
-            port=port,
+            host=ports.host,
+            port=ports.plain_port,
+            tls_port=ports.secure_port,
             ae_title=self._config.node.listener.ae_title,
             processes=receiver_count(self._config),
             pid=os.getpid(),
@@ -402,3 +424,8 @@ class Supervisor:
             key_id=self._key.key_id,
             version=dicomanon_node.__version__,
         )
+
+    def _note(self, kind: str, **facts: str | int) -> None:
+        if self._notes is not None:
+            self._notes.note(kind, **facts)
+            self._notes.close()  # a journal of ours must not be open in a child forked later

@@ -30,7 +30,8 @@ class Key:
 VERSION = Key("version", "version of the node", judges.VERSION)
 PID = Key("pid", "process id", judges.COUNT)
 HOST = Key("host", "address that is listened on", judges.HOST)
-PORT = Key("port", "TCP port that is listened on", judges.COUNT)
+PORT = Key("port", "TCP port for plain associations", judges.COUNT)
+TLS_PORT = Key("tls_port", "TCP port for associations over TLS", judges.COUNT)
 AE_TITLE = Key("ae_title", "our first AE title", judges.AE_TITLE)
 PROCESSES = Key("processes", "receiver processes", judges.COUNT)
 STUDIES = Key("studies", "configured studies", judges.COUNT)
@@ -41,7 +42,7 @@ FILE = Key("file", "configuration file", judges.SHORT_TEXT)
 PATH = Key("path", "place in the configuration file", judges.PATH_TEXT)
 MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_TEXT)
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
-ROLE = Key("role", "what the process does: receiver, courier, keeper, admin", judges.WORD)
+ROLE = Key("role", "what the process does: receiver, courier, keeper, recorder, admin", judges.WORD)
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
 WHERE = Key(
     "where", "part of the program: receive, association, courier, main, thread, ...", judges.WORD
@@ -54,6 +55,12 @@ ASSOCIATIONS = Key("associations", "associations that are open", judges.COUNT)
 CALLING_AET = Key("calling_aet", "the requestor's AE title, as it sent it", judges.AE_TITLE)
 CALLED_AET = Key("called_aet", "AE title the requestor asked for, as it sent it", judges.AE_TITLE)
 PEER = Key("peer", "the requestor's address", judges.ADDRESS)
+TLS = Key("tls", "version of TLS; left out if the association is plain", judges.IDENTIFIER)
+CERTIFICATE = Key(
+    "certificate",
+    "SHA-256 fingerprint of the requestor's certificate, if it has shown one",
+    judges.HEX,
+)
 HOW = Key("how", "how it ended: released, aborted, lost, timeout, ...", judges.WORD)
 REASON = Key("reason", "reason code", judges.REASON)
 
@@ -88,6 +95,9 @@ RETRY_S = Key("retry_s", "until the next attempt", judges.DURATION, "seconds")
 DEADLINE_S = Key("deadline_s", "until what is left is aborted", judges.DURATION, "seconds")
 COUNT = Key("count", "how many since the last such line", judges.COUNT)
 REMOVED = Key("removed", "unfinished files removed", judges.COUNT)
+LOST = Key("lost", "records that could not be written", judges.COUNT)
+TORN = Key("torn", "lines that were no records", judges.COUNT)
+REMOVED_ROWS = Key("rows", "rows of the ledger that were removed", judges.COUNT)
 UNDECLARED = Key("undeclared", "events or keys that are not declared", judges.COUNT)
 UNWRITTEN = Key("unwritten", "lines that could not be written", judges.COUNT)
 

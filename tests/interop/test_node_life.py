@@ -293,7 +293,7 @@ def test_replacing_processes_leaks_no_descriptor(node: Node) -> None:
     for count in (1, 2):
         node.kill(node.children()[-1])
         node.wait_for("process.died", count)
-        node.wait_for("process.started", 2 + count)
+        node.wait_for("process.started", 3 + count)
     assert len(descriptors(node.process.pid)) == before
     node.store_all(*SMALL)
 

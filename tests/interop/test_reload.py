@@ -288,8 +288,11 @@ def test_status_tells_what_was_stored_and_which_processes_there_are(node: Node) 
     told = cli("status", "--config", node.directory / "config", "--json")
     assert told.returncode == 0
     document = json.loads(told.stdout)
-    children = [*node.children(), *node.children("admin")]
-    assert {process["pid"] for process in document["processes"]} == set(children)
+    assert {process["pid"] for process in document["processes"]} == {
+        *node.children(),
+        *node.children("recorder"),
+        *node.children("admin"),
+    }
     assert document["rules"] == node.ready["rules"]
     people = cli("status", "--config", node.directory / "config")
     assert people.returncode == 0

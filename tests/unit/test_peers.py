@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomanon_node.network import peers
-from dicomanon_node.network.peers import Peer, judge, judged_ae_title
+from dicomanon_node.network.peers import Peer, PeerCertificate, judge, judged_ae_title
 from dicomanon_node.network.service import AssociationFacts
 
 
@@ -97,3 +97,42 @@ def test_no_title_can_leave_its_field(title: str) -> None:
     shown = judged_ae_title(title)
     assert len(shown) <= 16
     assert all(c.isascii() and (c.isalnum() or c in " ._-?") for c in shown)
+
+
+SHOWN = PeerCertificate("ab" * 32, frozenset({"ct1.example.org"}))
+BOUND = (
+    Peer("CT1", (ip_network("10.0.0.0/24"),), "CT1.example.org"),
+    Peer("MR1 ", certificate="sha256:" + "ab" * 32),
+    Peer(None, (ip_network("10.0.0.0/8"),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("calling", "address", "certificate", "expected"),
+    [
+        ("CT1", "10.0.0.5", SHOWN, None),
+        ("MR1", "203.0.113.9", SHOWN, None),
+        ("US1", "10.0.0.5", None, None),
+        ("CT1", "10.0.0.5", None, "certificate"),
+        # The last entry lets anybody in from there, but nobody as CT1 or MR1.
+        ("CT1", "10.1.0.5", SHOWN, "peer-not-allowed"),
+        ("MR1", "10.0.0.5", PeerCertificate("cd" * 32, SHOWN.names), "certificate"),
+        ("US1", "203.0.113.9", SHOWN, "peer-not-allowed"),
+    ],
+)
+def test_a_bound_ae_title_is_believed_with_its_certificate_only(
+    calling: str, address: str, certificate: PeerCertificate | None, expected: str | None
+) -> None:
+    facts = requestor(calling, address)
+    facts.certificate = certificate
+    rejection = judge(facts, ("NODE",), BOUND)
+    assert (rejection.code if rejection else None) == expected
+
+
+@given(st.sampled_from([None, SHOWN, PeerCertificate("cd" * 32)]), st.permutations(BOUND))
+def test_the_order_of_peers_does_not_matter(
+    certificate: PeerCertificate | None, listed: list[Peer]
+) -> None:
+    facts = requestor()
+    facts.certificate = certificate
+    assert judge(facts, ("NODE",), listed) == judge(facts, ("NODE",), BOUND)
