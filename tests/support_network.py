@@ -113,11 +113,15 @@ class MemoryService:
 class Recorder:
     """An observer that remembers."""
 
+    openings: list[AssociationFacts] = field(default_factory=list)
     rejections: list[tuple[str, AssociationFacts]] = field(default_factory=list)
     endings: list[tuple[Ending, AssociationFacts]] = field(default_factory=list)
     strangers: list[tuple[Ending, str]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     failed_in: list[AssociationFacts | None] = field(default_factory=list)
+
+    def opened(self, association: AssociationFacts) -> None:
+        self.openings.append(association)
 
     def rejected(self, reason: str, association: AssociationFacts) -> None:
         self.rejections.append((reason, association))

@@ -46,6 +46,14 @@ def _lines(config: Config, config_dir: Path, started: Started) -> Iterator[str]:
     ports = ", ".join(filter(None, (plain, over_tls)))
     ready = f"dicomanon_node is ready: AE title {title}, {ports}, {where}."
     yield click.style(ready, bold=True)
+    if started.console is not None:
+        console_host, console_port = started.console
+        if console_host in _ANY:
+            console_host = _LOOPBACK
+        shown = f"[{console_host}]" if ":" in console_host else console_host
+        yield f"Console: http://{shown}:{console_port}/"
+        if node.admin.token_file is not None:
+            yield f"  the token it asks for is in {_short(node.admin.token_file)}"
     yield ""
     yield "What happens to an object:"
     yield "  routed by its StationName to a study (stations.json, studies.json),"

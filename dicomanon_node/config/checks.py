@@ -1,6 +1,7 @@
 """What has to fit together: sections of node.toml with each other and with the rules."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig
@@ -17,6 +18,7 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
         "destinations", "name", [entry.name.casefold() for entry in node.destinations]
     )
     yield from _repeated("ae_titles", "ae_title", [entry.ae_title for entry in node.ae_titles])
+    yield from _admin_faults(node)
     yield from _port_faults(node)
     yield from _certificate_name_faults(node)
     spool, outgoing = node.storage.spool, node.storage.outgoing
@@ -56,6 +58,24 @@ def _hold_faults(node: NodeConfig) -> Iterable[Fault]:
                 yield place, "lies where objects are handed out: put it elsewhere"
         if path.is_relative_to(storage.spool):
             yield place, "lies in the spool, beside what it encrypts: put it elsewhere"
+
+
+def _admin_faults(node: NodeConfig) -> Iterable[Fault]:
+    admin, token_file = node.admin, node.admin.token_file
+    if token_file is None:
+        if admin.enabled and not is_loopback(admin.host):
+            why = (
+                f"is needed, because admin.host {show(admin.host)} can be reached from elsewhere:"
+                ' name a file, such as "var/admin.token", which is made at the next start; or bind'
+                " to 127.0.0.1"
+            )
+            yield ("admin", "token_file"), why
+        return
+    if token_file == node.secrets.key_file:
+        yield ("admin", "token_file"), "is the node's key too: choose another"
+    for public in (node.storage.outgoing, *_folders(node)):
+        if public is not None and token_file.is_relative_to(public):
+            yield ("admin", "token_file"), "lies where objects are handed out: put it elsewhere"
 
 
 def uses_tls(node: NodeConfig) -> bool:
@@ -117,8 +137,18 @@ def study_faults(
             yield (study, "Destinations"), "names a destination twice"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name; whatever it stands for today
+        return False
+
+
 def _port_faults(node: NodeConfig) -> Iterable[Fault]:
-    port = node.admin.port
+    port = node.admin.port if node.admin.enabled else 0
     if port and port == node.listener.port:
         yield ("admin", "port"), "is the listener's port too: choose another"
     elif port and node.tls.enabled and port == node.tls.port:

@@ -156,6 +156,8 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
         "key_file": _absolute(root / node.hold.key_file),
         "old_key_files": tuple(_absolute(root / path) for path in node.hold.old_key_files),
     }
+    token_file = node.admin.token_file
+    admin = {"token_file": None if token_file is None else _absolute(root / token_file)}
     tls = _resolved_files(root, node.tls, ("cert_file", "key_file", "ca_file"))
     return node.model_copy(
         update={
@@ -164,6 +166,7 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
             "storage": node.storage.model_copy(update=storage),
             "secrets": node.secrets.model_copy(update={"key_file": key_file}),
             "destinations": tuple(destinations),
+            "admin": node.admin.model_copy(update=admin),
             "ledger": node.ledger.model_copy(update=ledger),
         }
     )

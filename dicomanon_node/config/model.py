@@ -356,12 +356,18 @@ class LedgerSection(Section):
 
 
 class Admin(Section):
-    """Health and status over HTTP, for the site's own monitoring."""
+    """The console, the API and the metrics, over HTTP."""
 
+    enabled: bool = True
+    """Whether there is a console at all; without it nothing listens for HTTP."""
     host: Host = "127.0.0.1"
-    """Address to listen on; it has no authentication, so keep it on the machine."""
+    """Address to listen on; anything but this machine's own needs `token_file`."""
     port: AnyPort = 8042
     """TCP port; 0 takes a free one and logs it."""
+    token_file: OptionalPath = None
+    """File with the token that lets people in, mode 0600; made if it is missing. "" asks nobody."""
+    hosts: Annotated[tuple[Host, ...], Field(strict=False)] = ()
+    """Names by which browsers may reach it, besides localhost, addresses and `host`."""
 
 
 class NodeConfig(Section):

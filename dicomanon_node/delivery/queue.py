@@ -187,14 +187,18 @@ class QueueDirectory:
         """Whether there is an entry of this name."""
         return os.path.lexists(self._waiting / name)
 
-    def failed(self) -> list[tuple[Entry, Failure]]:
+    def failed(self, limit: int | None = None) -> list[tuple[Entry, Failure]]:
         """The entries in failed/ and why, oldest first.
+
+        Args:
+            limit: How many at most; None: all.
 
         Raises:
             OSError: It cannot be read.
         """
         failed = []
-        for found in sorted(_scan(self._failed)):
+        scanned = _scan(self._failed)
+        for found in sorted(scanned) if limit is None else heapq.nsmallest(limit, scanned):
             entry = _entry(self._failed, found)
             try:
                 failure = Failure.decode(_reason_path(entry.path).read_bytes())

@@ -288,6 +288,7 @@ class AcceptorAssociation:
         )
         self._reception.begin_transfer(transfer)
         self._state = _State.DATA_TRANSFER
+        self._acceptor.observer.opened(facts)
         self._send(agreement.encoded)
 
     def _reject(self, rejection: peers.Rejection) -> NoReturn:

@@ -173,8 +173,12 @@ class Ending(StrEnum):
 class AssociationObserver(Protocol):
     """Is told what became of each connection. Used from many threads; must not block.
 
-    Exactly one of `rejected`, `closed` and `unassociated` is called for a connection, once.
+    Exactly one of `rejected`, `closed` and `unassociated` is called for a connection, once;
+    `opened` comes before `closed`.
     """
+
+    def opened(self, association: AssociationFacts) -> None:
+        """An association is about to be accepted."""
 
     def rejected(self, reason: str, association: AssociationFacts) -> None:
         """An association was rejected. `reason` is the code of a `peers.Rejection`."""

@@ -24,8 +24,11 @@ FIXED: Final = (
     "ledger.enabled",
     "ledger.path",
     "ledger.retention_days",
+    "admin.enabled",
     "admin.host",
     "admin.port",
+    "admin.token_file",
+    "admin.hosts",
 )
 """Keys of node.toml."""
 

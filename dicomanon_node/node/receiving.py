@@ -1,6 +1,7 @@
 """What a receiver process does: accept associations until it is told to stop."""
 
 import gc
+import os
 import signal
 import time
 from typing import Final
@@ -43,6 +44,17 @@ class LoggingObserver:
     def flush(self) -> None:
         """Write what was counted so far."""
         self._tally.flush()
+
+    def opened(self, association: AssociationFacts) -> None:
+        """An association is accepted."""
+        self._log.event(
+            "association.opened",
+            association=association.association_id,
+            calling_aet=association.calling_aet,
+            called_aet=association.called_aet,
+            peer=association.peer_address,
+            pid=os.getpid(),
+        )
 
     def rejected(self, reason: str, association: AssociationFacts) -> None:
         """An association was rejected."""

@@ -23,7 +23,8 @@ from dicomanon_node.holding import Hold
 from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, fixed, process
 from dicomanon_node.node.binding import bind
-from dicomanon_node.node.children import ABORT, STOP, Child, Closeable
+from dicomanon_node.node.children import ABORT, STOP, Child, Closeable, Ready
+from dicomanon_node.node.console_place import ConsolePlace
 from dicomanon_node.node.control import Control, Document
 from dicomanon_node.node.counting import Counting
 from dicomanon_node.node.delivering import RingingFacts
@@ -69,12 +70,14 @@ class Started:
         port: Port it listens on for plain associations; None: all is TLS.
         has_new_key: The secret key was made just now.
         tls_port: Port it listens on for associations over TLS; None: there is none.
+        console: Host and port of the console; None if there is none, or not yet.
     """
 
     host: str
     port: int | None
     has_new_key: bool
     tls_port: int | None = None
+    console: tuple[str, int] | None = None
 
 
 class Supervisor:
@@ -100,6 +103,7 @@ class Supervisor:
         self._address = ("", 0)
         self._generations: list[Generation] = []  # the last one serves, the others retire
         self._control: Control | None = None
+        self._console: ConsolePlace | None = None
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; a second one ends at once. SIGHUP reloads.
@@ -138,10 +142,15 @@ class Supervisor:
                 self._recording.start()
                 if not self._signals.asked:
                     self._address = ports.host, ports.plain_port or ports.secure_port or 0
+                    if self._console is not None:
+                        self._console.start()
                     self._tell_ready(ports)
                     self._note("started", version=dicomanon_node.__version__, port=self._address[1])
+                    console = self._console.address if self._console else None
                     self._tell_started(
-                        Started(ports.host, ports.plain_port, has_new_key, ports.secure_port)
+                        Started(
+                            ports.host, ports.plain_port, has_new_key, ports.secure_port, console
+                        )
                     )
                 self._watch()
                 exit_code = 0
@@ -156,7 +165,8 @@ class Supervisor:
     @property
     def _children(self) -> list[Child]:
         serving = [child for generation in self._generations for child in generation.children]
-        return [*serving, *self._recording.children]
+        console = [self._console.child] if self._console else []
+        return [*serving, *self._recording.children, *console]
 
     def _private(self) -> Sequence[Closeable]:
         """What only the supervisor looks at: a child closes its own copies."""
@@ -171,10 +181,22 @@ class Supervisor:
         self._lifeline = os.pipe()
         for end in self._lifeline:
             stack.callback(os.close, end)
+        admin = self._config.node.admin
+        if admin.enabled:
+            self._console = ConsolePlace(
+                admin, self._lifeline, self._private, self._administer, stack
+            )
         self._signals = stack.enter_context(Signals())
         self._selector = stack.enter_context(selectors.DefaultSelector())
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._selector.register(self._facts, selectors.EVENT_READ)
+
+    def _administer(self, ready: Ready) -> None:
+        """What the admin process does; it knows the receivers there are when it is forked."""
+        self._shared.ports.close()
+        receivers = [child.pid for child in self._children if child.role == "receiver"]
+        if self._console is not None:
+            self._console.serve(self._config, self._load, receivers, ready)
 
     def _open_control(self, stack: ExitStack) -> None:
         answers = {"reload": self._reload, "status": self._status}
@@ -243,6 +265,8 @@ class Supervisor:
                     self._sweep(process_id)
                 generation.queue_watch.look(now)
             self._recording.look_after(now)
+            if self._console is not None:
+                self._console.look_after(now)
             self._look_whether_ready(now)
             *retired, serving = self._generations
             self._generations = [*(one for one in retired if one.is_running), serving]

@@ -178,6 +178,16 @@ _DECLARED = (
     ),
     # Associations.
     _declare(
+        "association.opened",
+        Level.DEBUG,
+        "An association was asked for and accepted.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.PID,
+    ),
+    _declare(
         "association.rejected",
         Level.WARNING,
         "An association was asked for and rejected.",
@@ -472,6 +482,38 @@ _DECLARED = (
         k.KEY_ID,
     ),
     _declare("ledger.expired", Level.INFO, "Old receipts were removed.", k.REMOVED_ROWS),
+    # The console and its API.
+    _declare(
+        "admin.ready",
+        Level.INFO,
+        "The console, the API and the metrics are there, over HTTP.",
+        k.HOST,
+        k.PORT,
+        k.WITH_TOKEN,
+    ),
+    _declare(
+        "admin.unavailable",
+        Level.ERROR,
+        "The console cannot listen; the node receives all the same, and it is tried again.",
+        k.HOST,
+        k.PORT,
+        k.ERROR,
+    ),
+    _declare(
+        "admin.denied",
+        Level.WARNING,
+        "A request to the console was denied; of many in a row one a second is told.",
+        k.PEER,
+        k.REASON,
+        k.COUNT,
+    ),
+    _declare(
+        "delivery.retried",
+        Level.INFO,
+        "Somebody put instances that had failed back into the queue, on the console.",
+        k.DESTINATION,
+        k.COUNT,
+    ),
     # The log itself.
     _declare(
         "library.message",

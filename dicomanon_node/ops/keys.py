@@ -29,7 +29,7 @@ class Key:
 # The node and its processes.
 VERSION = Key("version", "version of the node", judges.VERSION)
 PID = Key("pid", "process id", judges.COUNT)
-HOST = Key("host", "address the listener is bound to", judges.HOST)
+HOST = Key("host", "address that is listened on", judges.HOST)
 PORT = Key("port", "TCP port for plain associations", judges.COUNT)
 TLS_PORT = Key("tls_port", "TCP port for associations over TLS", judges.COUNT)
 AE_TITLE = Key("ae_title", "our first AE title", judges.AE_TITLE)
@@ -42,7 +42,7 @@ FILE = Key("file", "configuration file", judges.SHORT_TEXT)
 PATH = Key("path", "place in the configuration file", judges.PATH_TEXT)
 MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_TEXT)
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
-ROLE = Key("role", "what the process does: receiver, courier, keeper, recorder", judges.WORD)
+ROLE = Key("role", "what the process does: receiver, courier, keeper, recorder, admin", judges.WORD)
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
 WHERE = Key(
     "where", "part of the program: receive, association, courier, main, thread, ...", judges.WORD
@@ -112,6 +112,9 @@ FAULT = Key("fault", "why it could not be held: hold-full, disk-full, ...", judg
 HELD = Key("held", "objects in the hold", judges.COUNT)
 USER_ID = Key("user_id", "number of the user at the node's machine who did it", judges.COUNT)
 ALARM_COUNT = Key("alarm_count", "how many are too many, as configured", judges.COUNT)
+
+# The console.
+WITH_TOKEN = Key("with_token", "true: nobody gets in without the token", judges.FLAG)
 
 # Other libraries.
 LOGGER = Key("logger", "the library's logger", judges.LOGGER)

@@ -24,7 +24,7 @@ from dicomanon_node.ops import judges
 from dicomanon_node.ops.allow_list import BOUND, NOTHING, AllowList
 from dicomanon_node.ops.console import Console, width_of
 from dicomanon_node.ops.events import KEY_NAMES, Level
-from dicomanon_node.ops.json_lines import JsonLines
+from dicomanon_node.ops.tap import TakeLine, Tap, TappedEvents, TappedJsonLines
 from dicomanon_node.ops.writer import LineWriter, Losses
 
 Format = Literal["auto", "json", "console"]
@@ -76,6 +76,7 @@ class _Following(Log):
 
 
 _following = _Following()
+_tap = Tap()
 
 
 def configure(
@@ -113,8 +114,12 @@ def configure(
         width=partial(width_of, stream) if stream is not None and is_terminal else lambda: None,
     )
     writer = LineWriter(stream, Losses(is_strict=strict))
-    allow_list = AllowList(Level[level.upper()])
-    processors: list[Processor] = [allow_list, console] if is_console else [JsonLines(allow_list)]
+    threshold = Level[level.upper()]
+    processors: list[Processor] = (
+        [TappedEvents(_tap), AllowList(threshold), console]
+        if is_console
+        else [TappedJsonLines(_tap, threshold)]
+    )
     _following.follow(writer, processors)
     structlog.configure(
         processors=processors,
@@ -123,6 +128,17 @@ def configure(
         logger_factory=lambda: writer,
         cache_logger_on_first_use=False,
     )
+
+
+def feed_to(feed: TakeLine | None) -> None:
+    """Give each line to a feed as well, in JSON and whatever its level.
+
+    Lasts over later calls of `configure`, and holds for bound loggers too.
+
+    Args:
+        feed: Where to; None ends it.
+    """
+    _tap.feed = feed
 
 
 def get() -> Log:

@@ -81,7 +81,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         subprocess.Popen(
             [directory / ".venv" / "bin" / "dicomanon-node", "serve"],
             cwd=directory,
-            env=clean_environment(DICOMANON_LISTENER__PORT="0"),
+            env=clean_environment(DICOMANON_LISTENER__PORT="0", DICOMANON_ADMIN__PORT="0"),
             stdout=log,
             stderr=told,
         ) as process,
@@ -108,7 +108,7 @@ def example(tmp_path: Path) -> Path:
 
 def masked(text: str) -> str:
     """Without what differs from run to run: ports, times, amounts."""
-    text = re.sub(r"(?<=:)\d+(?=: 0000H)|(?<=port )\d+", "PORT", text)
+    text = re.sub(r"(?<=:)\d+(?=: 0000H|/\n)|(?<=port )\d+", "PORT", text)
     return re.sub(r"\d+(\.\d+)?(?= (ms|s|MB)\b)", "N", text).strip()
 
 

@@ -291,6 +291,7 @@ def test_status_tells_what_was_stored_and_which_processes_there_are(node: Node) 
     assert {process["pid"] for process in document["processes"]} == {
         *node.children(),
         *node.children("recorder"),
+        *node.children("admin"),
     }
     assert document["rules"] == node.ready["rules"]
     people = cli("status", "--config", node.directory / "config")

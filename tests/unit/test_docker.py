@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -161,8 +160,11 @@ def test_the_compose_node_forwards_to_the_compose_pacs(tmp_path: Path) -> None:
     assert destination.kind == "dicom"
     assert destination.host in COMPOSE["services"]
     assert (destination.ae_title, destination.port) == (pacs["DicomAet"], pacs["DicomPort"])
-    assert NODE["ports"] == [f"{config.node.listener.port}:{config.node.listener.port}"]
-    assert _all("EXPOSE") == [str(config.node.listener.port)]
+    listener, admin = config.node.listener.port, config.node.admin.port
+    # The console speaks HTTP: on this machine only, and with a token all the same.
+    assert NODE["ports"] == [f"{listener}:{listener}", f"127.0.0.1:{admin}:{admin}"]
+    assert config.node.admin.token_file is not None
+    assert _all("EXPOSE") == [f"{listener} {admin}"]
 
 
 def test_a_pacs_without_password_is_reached_from_this_machine_only() -> None:
@@ -173,14 +175,15 @@ def test_a_pacs_without_password_is_reached_from_this_machine_only() -> None:
 
 
 def test_what_compose_mounts_is_there_and_read_only_but_the_volumes() -> None:
-    mounts: list[dict[str, Any]] = NODE["volumes"] + PACS["volumes"]
-    for mount in mounts:
-        if mount["type"] == "bind":
-            assert (DOCKER / mount["source"]).is_file()
-            assert mount["read_only"] is True
-        else:
-            assert mount["source"] in COMPOSE["volumes"]
-    assert [mount["target"] for mount in NODE["volumes"] if mount["type"] == "volume"] == [STATE]
+    for service in COMPOSE["services"].values():
+        for mount in service["volumes"]:
+            if mount["type"] == "bind":
+                assert (DOCKER / mount["source"]).is_file()
+                assert mount["read_only"] is True
+            else:
+                assert mount["source"] in COMPOSE["volumes"]
+    volumes = [mount["target"] for mount in NODE["volumes"] if mount["type"] == "volume"]
+    assert volumes == [STATE, f"{STATE}/console"]
     assert (DOCKER / NODE["build"]["context"] / NODE["build"]["dockerfile"]).is_file()
 
 
