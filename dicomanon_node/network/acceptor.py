@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pynetdicom.ae import ApplicationEntity
 
 from dicomanon_node.network.admission import Admission
+from dicomanon_node.network.commitment import CommitmentService
 from dicomanon_node.network.registry import Registry
 from dicomanon_node.network.service import AssociationObserver, ListenerSettings, StorageService
 
@@ -21,6 +22,7 @@ class Acceptor:
     Attributes:
         entity: pynetdicom's Application Entity; only its values are used.
         prepare_socket: Run first thing in the connection's own thread: socket options.
+        commitment: Where Storage Commitment requests go; None: there is no such service.
     """
 
     entity: ApplicationEntity
@@ -30,6 +32,7 @@ class Acceptor:
     observer: AssociationObserver
     registry: Registry
     prepare_socket: Callable[[socket.socket], socket.socket]
+    commitment: CommitmentService | None = None
 
 
 def application_entity(settings: ListenerSettings) -> ApplicationEntity:

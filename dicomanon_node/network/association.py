@@ -14,21 +14,19 @@ from enum import Enum
 from time import monotonic
 from typing import Final, NoReturn
 
-from dicomanon_node.network import command, other_services, pdus, peers
+from dicomanon_node.network import pdus, peers
 from dicomanon_node.network.acceptor import Acceptor
-from dicomanon_node.network.command import CommandField
 from dicomanon_node.network.entrance import Arrival, Entrance, NoEntryError
-from dicomanon_node.network.negotiation import Agreement, TooManyItemsError
+from dicomanon_node.network.negotiation import TooManyItemsError
 from dicomanon_node.network.other_services import UnserviceableError
 from dicomanon_node.network.pace import Pace
 from dicomanon_node.network.pdus import SERVICE_PROVIDER, SERVICE_USER, PduType
 from dicomanon_node.network.reception import Reception
+from dicomanon_node.network.relay import Relay
 from dicomanon_node.network.service import AssociationFacts, Ending
 from dicomanon_node.network.transfer import (
-    DEFAULT_PEER_PDU_BYTES,
     DataTransfer,
     ProtocolViolationError,
-    command_pdus,
 )
 from dicomanon_node.network.waker import Waker
 
@@ -36,10 +34,6 @@ CLOSE_WAIT_S: Final = 3.0
 """Seconds the peer has to close the connection after the last PDU (ARTIM of PS3.8 9.1.5 in
 Sta13). What it still sends is thrown away, so that it can read our A-ABORT or A-ASSOCIATE-RJ
 instead of a connection reset."""
-
-MAX_OTHER_MESSAGES: Final = 100
-"""Of an association, that are neither C-STORE-RQ nor C-ECHO-RQ. Each costs as much as several
-instances, and nobody has a use for the answer."""
 
 
 class _State(Enum):
@@ -87,13 +81,12 @@ class AcceptorAssociation:
         self._deadline = 0.0  # of this state: ARTIM, or how long the peer may be silent
 
         self._facts: AssociationFacts | None = None
-        self._agreement: Agreement | None = None
         self._is_counted = False
         self._is_reported = False
         self._ending: Ending | None = None
         self._wanted_end: Ending | None = None
         self._waiting_since: float | None = None  # for the peer of an association
-        self._other_count = 0
+        self._relay: Relay | None = None
 
     def dismiss(self, how: Ending) -> None:
         """Close the connection of an association that no thread can run."""
@@ -196,6 +189,8 @@ class AcceptorAssociation:
             self._reception.consume(count)
         except ProtocolViolationError:
             self._abort(Ending.PROTOCOL_ERROR, SERVICE_PROVIDER, pdus.INVALID_PARAMETER_VALUE)
+        except UnserviceableError as error:
+            self._abort(Ending.PROTOCOL_ERROR, error.source, error.reason)
         except TimeoutError:  # the peer takes no answer
             self._lose(Ending.SLOW)
         except OSError:  # an answer could not be sent
@@ -221,6 +216,8 @@ class AcceptorAssociation:
             return
         if is_association and self._waiting_since is None:
             self._waiting_since = now
+        if self._relay is not None:
+            remaining_s = min(remaining_s, self._turn(self._relay))
         found = self._poller.poll(remaining_s * 1000)
         self._pace.waited(monotonic() - now)
         for descriptor, _ in found:
@@ -228,6 +225,14 @@ class AcceptorAssociation:
                 self._waker.clear()
             else:
                 self._waiting_since = None
+
+    def _turn(self, relay: Relay) -> float:
+        """Send what is due from our side; seconds until something may be again."""
+        try:
+            return relay.turn(self._reception.transfer)
+        except OSError as error:
+            self._lose(Ending.SLOW if isinstance(error, TimeoutError) else Ending.LOST)
+            return 0.0
 
     def _take_pdu(self, encoded: bytearray) -> None:
         """A PDU has come that is no P-DATA-TF, or one out of place (PS3.8 Table 9-10)."""
@@ -276,15 +281,18 @@ class AcceptorAssociation:
         if full is not None:
             self._reject(full)
         self._is_counted = True
-        self._agreement = agreement
+        self._relay = relay = Relay(
+            self._acceptor, agreement, facts, send=self._send, failed=self._failed
+        )
         transfer = DataTransfer(
             agreement.accepted,
             self._acceptor.service,
             facts,
             send=self._send,
-            relay=self._relay,
+            relay=relay.take,
             failed=self._failed,
             peer_max_pdu_bytes=agreement.peer_max_pdu_bytes,
+            other_bytes=relay.dataset_bytes,
         )
         self._reception.begin_transfer(transfer)
         self._state = _State.DATA_TRANSFER
@@ -300,38 +308,6 @@ class AcceptorAssociation:
         self._note(Ending.PROTOCOL_ERROR)
         self._send(pdus.reject(rejection.result, rejection.source, rejection.diagnostic))
         raise _AssociationOverError
-
-    def _relay(self, context_id: int, command_set: bytes, dataset: bytes | None) -> None:
-        """Answer a message that is not a C-STORE-RQ."""
-        agreement = self._agreement
-        if agreement is None:
-            raise ProtocolViolationError("message without an association")
-        limit = agreement.peer_max_pdu_bytes
-        limit = DEFAULT_PEER_PDU_BYTES if limit is None else limit
-        received = command.decode(command_set)
-        if (
-            received.command_field == CommandField.C_ECHO_RQ
-            and received.sop_class_uid == command.VERIFICATION_SOP_CLASS
-            and received.message_id is not None
-            and dataset is None
-        ):
-            response = command.encode_echo_response(received.message_id)
-            self._send(command_pdus(context_id, response, limit))
-            return
-        self._other_count += 1
-        if self._other_count > MAX_OTHER_MESSAGES:
-            raise ProtocolViolationError("messages of other services without end")
-        try:
-            answer = other_services.answer(
-                self._acceptor.entity,
-                agreement.accepted_items,
-                limit,
-                (context_id, command_set, dataset),
-            )
-        except UnserviceableError as error:
-            self._abort(Ending.PROTOCOL_ERROR, error.source, error.reason)
-            raise _AssociationOverError from None
-        self._send(answer)
 
     def _send(self, data: bytes) -> None:
         """Send all of `data`.
@@ -395,6 +371,9 @@ class AcceptorAssociation:
         transfer, self._reception.transfer = self._reception.transfer, None
         if transfer is not None:
             transfer.abandon()
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.end()
         if not self._is_counted:
             return
         self._is_counted = False

@@ -50,12 +50,16 @@ VERIFICATION_SOP_CLASS: Final = "1.2.840.10008.1.1"
 
 
 class CommandField(IntEnum):
-    """The messages packed here (PS3.7 E.1, Command Field (0000,0100))."""
+    """The messages packed here and in `normalized` (PS3.7 E.1, Command Field (0000,0100))."""
 
     C_STORE_RQ = 0x0001
     C_STORE_RSP = 0x8001
     C_ECHO_RQ = 0x0030
     C_ECHO_RSP = 0x8030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
+    N_ACTION_RQ = 0x0130
+    N_ACTION_RSP = 0x8130
 
 
 class CommandError(NodeError, ValueError):
@@ -119,8 +123,12 @@ def decode(command_set: bytes | bytearray) -> Command:
     return command
 
 
-def _decode(command_set: bytes) -> tuple[Command, dict[int, int]]:
-    """The command, and where the value of each element begins."""
+def split(command_set: bytes) -> tuple[dict[int, bytes], dict[int, int]]:
+    """The elements of a command set: values, and where each begins, by element number.
+
+    Raises:
+        CommandError: As `decode`, but that no element is asked for.
+    """
     end = len(command_set)
     if end > MAX_COMMAND_SET_BYTES:
         raise CommandError("command set over its limit")
@@ -141,19 +149,24 @@ def _decode(command_set: bytes) -> tuple[Command, dict[int, int]]:
         values[element] = command_set[position : position + length]
         places[element] = position
         position += length
+    return values, places
 
-    command_field = _unsigned_short(values, _COMMAND_FIELD)
-    dataset_type = _unsigned_short(values, _COMMAND_DATASET_TYPE)
+
+def _decode(command_set: bytes) -> tuple[Command, dict[int, int]]:
+    """The command, and where the value of each element begins."""
+    values, places = split(command_set)
+    command_field = unsigned_short(values, _COMMAND_FIELD)
+    dataset_type = unsigned_short(values, _COMMAND_DATASET_TYPE)
     if command_field is None or dataset_type is None:
         raise CommandError("mandatory command element missing")
     command = Command(
         command_field=command_field,
         has_dataset=dataset_type != NO_DATASET,
-        message_id=_unsigned_short(values, _MESSAGE_ID),
-        responded_to=_unsigned_short(values, _MESSAGE_ID_RESPONDED_TO),
-        sop_class_uid=_uid(values.get(_AFFECTED_SOP_CLASS_UID, b"")),
-        sop_instance_uid=_uid(values.get(_AFFECTED_SOP_INSTANCE_UID, b"")),
-        status=_unsigned_short(values, _STATUS),
+        message_id=unsigned_short(values, _MESSAGE_ID),
+        responded_to=unsigned_short(values, _MESSAGE_ID_RESPONDED_TO),
+        sop_class_uid=uid(values.get(_AFFECTED_SOP_CLASS_UID, b"")),
+        sop_instance_uid=uid(values.get(_AFFECTED_SOP_INSTANCE_UID, b"")),
+        status=unsigned_short(values, _STATUS),
         error_comment=_text(values, _ERROR_COMMENT),
     )
     return command, places
@@ -193,7 +206,7 @@ class _Pattern(NamedTuple):
             message_id,
             fixed.responded_to,
             fixed.sop_class_uid,
-            _uid(command_set[self.uid_at : self.uid_end]),
+            uid(command_set[self.uid_at : self.uid_end]),
             fixed.status,
             fixed.error_comment,
         )
@@ -236,13 +249,13 @@ def encode_store_request(
         sop_instance_uid: Affected SOP Instance UID.
         priority: 0 medium, 1 high, 2 low.
     """
-    return _with_group_length(
-        _pack_uid(_AFFECTED_SOP_CLASS_UID, sop_class_uid)
-        + _pack_us(_COMMAND_FIELD, CommandField.C_STORE_RQ)
-        + _pack_us(_MESSAGE_ID, message_id)
-        + _pack_us(_PRIORITY, priority)
-        + _pack_us(_COMMAND_DATASET_TYPE, _DATASET_PRESENT)
-        + _pack_uid(_AFFECTED_SOP_INSTANCE_UID, sop_instance_uid)
+    return with_group_length(
+        pack_uid(_AFFECTED_SOP_CLASS_UID, sop_class_uid)
+        + pack_us(_COMMAND_FIELD, CommandField.C_STORE_RQ)
+        + pack_us(_MESSAGE_ID, message_id)
+        + pack_us(_PRIORITY, priority)
+        + pack_us(_COMMAND_DATASET_TYPE, _DATASET_PRESENT)
+        + pack_uid(_AFFECTED_SOP_INSTANCE_UID, sop_instance_uid)
     )
 
 
@@ -254,39 +267,44 @@ def encode_store_response(request: StoreRequest, status: Status, comment: str = 
         status: The status word.
         comment: Error Comment, one of our fixed ASCII texts; "" leaves it out.
     """
-    return _with_group_length(
-        _pack_uid(_AFFECTED_SOP_CLASS_UID, request.sop_class_uid)
-        + _pack_us(_COMMAND_FIELD, CommandField.C_STORE_RSP)
-        + _pack_us(_MESSAGE_ID_RESPONDED_TO, request.message_id)
-        + _pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
-        + _pack_us(_STATUS, status)
-        + (_pack_text(_ERROR_COMMENT, comment) if comment else b"")
-        + _pack_uid(_AFFECTED_SOP_INSTANCE_UID, request.sop_instance_uid)
+    return with_group_length(
+        pack_uid(_AFFECTED_SOP_CLASS_UID, request.sop_class_uid)
+        + pack_us(_COMMAND_FIELD, CommandField.C_STORE_RSP)
+        + pack_us(_MESSAGE_ID_RESPONDED_TO, request.message_id)
+        + pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
+        + pack_us(_STATUS, status)
+        + (pack_text(_ERROR_COMMENT, comment) if comment else b"")
+        + pack_uid(_AFFECTED_SOP_INSTANCE_UID, request.sop_instance_uid)
     )
 
 
 def encode_echo_request(message_id: int) -> bytes:
     """Pack a C-ECHO-RQ (PS3.7 9.3.5.1)."""
-    return _with_group_length(
-        _pack_uid(_AFFECTED_SOP_CLASS_UID, VERIFICATION_SOP_CLASS)
-        + _pack_us(_COMMAND_FIELD, CommandField.C_ECHO_RQ)
-        + _pack_us(_MESSAGE_ID, message_id)
-        + _pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
+    return with_group_length(
+        pack_uid(_AFFECTED_SOP_CLASS_UID, VERIFICATION_SOP_CLASS)
+        + pack_us(_COMMAND_FIELD, CommandField.C_ECHO_RQ)
+        + pack_us(_MESSAGE_ID, message_id)
+        + pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
     )
 
 
 def encode_echo_response(message_id: int, status: Status = Status.SUCCESS) -> bytes:
     """Pack a C-ECHO-RSP (PS3.7 9.3.5.2) to the request of that Message ID."""
-    return _with_group_length(
-        _pack_uid(_AFFECTED_SOP_CLASS_UID, VERIFICATION_SOP_CLASS)
-        + _pack_us(_COMMAND_FIELD, CommandField.C_ECHO_RSP)
-        + _pack_us(_MESSAGE_ID_RESPONDED_TO, message_id)
-        + _pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
-        + _pack_us(_STATUS, status)
+    return with_group_length(
+        pack_uid(_AFFECTED_SOP_CLASS_UID, VERIFICATION_SOP_CLASS)
+        + pack_us(_COMMAND_FIELD, CommandField.C_ECHO_RSP)
+        + pack_us(_MESSAGE_ID_RESPONDED_TO, message_id)
+        + pack_us(_COMMAND_DATASET_TYPE, NO_DATASET)
+        + pack_us(_STATUS, status)
     )
 
 
-def _unsigned_short(values: dict[int, bytes], element: int) -> int | None:
+def unsigned_short(values: dict[int, bytes], element: int) -> int | None:
+    """The number of an element of VR US; None if it is absent.
+
+    Raises:
+        CommandError: It has another length.
+    """
     value = values.get(element)
     if value is None:
         return None
@@ -295,7 +313,7 @@ def _unsigned_short(values: dict[int, bytes], element: int) -> int | None:
     return int.from_bytes(value, "little")
 
 
-def _uid(value: bytes) -> str:
+def uid(value: bytes) -> str:
     """The UID without its padding: NUL by PS3.5 9.1, a space from some senders."""
     try:
         return value.rstrip(b"\0 ").decode("ascii")
@@ -307,22 +325,26 @@ def _text(values: dict[int, bytes], element: int) -> str:
     return values.get(element, b"").decode("latin-1").strip("\0 ")[:_ERROR_COMMENT_CHARS]
 
 
-def _with_group_length(elements: bytes) -> bytes:
+def with_group_length(elements: bytes) -> bytes:
+    """A command set of these elements (PS3.7 6.3.1)."""
     return _ELEMENT_UL.pack(0, _GROUP_LENGTH, 4, len(elements)) + elements
 
 
-def _pack_us(element: int, value: int) -> bytes:
+def pack_us(element: int, value: int) -> bytes:
+    """An element of VR US."""
     return _ELEMENT_US.pack(0, element, 2, value)
 
 
-def _pack_uid(element: int, uid: str) -> bytes:
+def pack_uid(element: int, uid: str) -> bytes:
+    """An element of VR UI."""
     value = uid.encode("ascii")
     if len(value) % 2:
         value += b"\0"
     return _ELEMENT.pack(0, element, len(value)) + value
 
 
-def _pack_text(element: int, text: str) -> bytes:
+def pack_text(element: int, text: str) -> bytes:
+    """An element of VR LO: ASCII, cut to 64 characters."""
     value = text.encode("ascii")[:_ERROR_COMMENT_CHARS]
     if len(value) % 2:
         value += b" "

@@ -15,12 +15,16 @@ from pynetdicom.pdu_primitives import AsynchronousOperationsWindowNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicomanon_node.network.supported import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
     STORAGE_SOP_CLASSES,
     TRANSFER_SYNTAXES,
 )
 
 VERIFICATION_SOP_CLASS: Final = "1.2.840.10008.1.1"
+COMMITMENT_SOP_CLASS: Final = "1.2.840.10008.1.20.1"
+
+_COMMITMENT_SYNTAXES: Final = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN})
 
 _ACCEPTANCE: Final = 0x00  # PS3.8 Table 9-18
 _ABSTRACT_SYNTAX_NOT_SUPPORTED: Final = 0x03
@@ -60,10 +64,16 @@ class ContextPolicy:
     Args:
         extra_sop_classes: SOP class UIDs to store besides those of the standard, private
             ones included.
+        takes_commitment: Whether Storage Commitment is accepted.
     """
 
-    def __init__(self, extra_sop_classes: Iterable[str] = ()) -> None:
+    def __init__(
+        self, extra_sop_classes: Iterable[str] = (), *, takes_commitment: bool = False
+    ) -> None:
         self._storage = STORAGE_SOP_CLASSES | frozenset(extra_sop_classes)
+        self._others = {VERIFICATION_SOP_CLASS: TRANSFER_SYNTAXES}
+        if takes_commitment:
+            self._others[COMMITMENT_SOP_CLASS] = _COMMITMENT_SYNTAXES
 
     def negotiate(
         self, proposed: Sequence[PresentationContext], user_information: Sequence[object] = ()
@@ -95,12 +105,13 @@ class ContextPolicy:
             seen.add(context_id)
             sop_class_uid = str(context.abstract_syntax or "")
             is_storage = sop_class_uid in self._storage
-            if not is_storage and sop_class_uid != VERIFICATION_SOP_CLASS:
+            syntaxes = TRANSFER_SYNTAXES if is_storage else self._others.get(sop_class_uid)
+            if syntaxes is None:
                 item = _item(context, _ABSTRACT_SYNTAX_NOT_SUPPORTED)
                 answer.rejected_items.append(item)
                 continue
             transfer_syntax = next(
-                (uid for uid in context.transfer_syntax if uid in TRANSFER_SYNTAXES), None
+                (uid for uid in context.transfer_syntax if uid in syntaxes), None
             )
             if transfer_syntax is None:
                 item = _item(context, _TRANSFER_SYNTAXES_NOT_SUPPORTED)

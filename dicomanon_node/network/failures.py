@@ -115,6 +115,6 @@ class NotSendableError(NodeError):
 class ContextNotAcceptedError(NotSendableError):
     """The peer does not take this SOP class in this transfer syntax (PS3.8 9.3.3.2).
 
-    Its code is `sop-class-not-accepted`, `transfer-syntax-not-accepted` or
+    Its code is `sop-class-not-accepted`, `transfer-syntax-not-accepted`, `role-not-accepted` or
     `context-not-accepted` (no reason given, or it was never proposed).
     """

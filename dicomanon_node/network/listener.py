@@ -23,6 +23,7 @@ from pynetdicom import _config
 from dicomanon_node.network.acceptor import Acceptor, application_entity
 from dicomanon_node.network.admission import Admission
 from dicomanon_node.network.association import AcceptorAssociation
+from dicomanon_node.network.commitment import CommitmentService
 from dicomanon_node.network.contexts import ContextPolicy
 from dicomanon_node.network.entrance import Entrance
 from dicomanon_node.network.loads import (
@@ -117,6 +118,7 @@ class Listener:
         service: Where instances go.
         observer: Is told what became of each connection.
         load: What this process has to do beside its siblings; None: there are none.
+        commitment: Where Storage Commitment requests go; None: they are not taken.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Listener:
         service: StorageService,
         observer: AssociationObserver,
         load: Load | None = None,
+        commitment: CommitmentService | None = None,
     ) -> None:
         # pynetdicom's handlers cost four calls a PDU, and its log texts quote the peer.
         _config.LOG_HANDLER_LEVEL = "none"
@@ -144,14 +147,18 @@ class Listener:
         self._workers = Workers()
         self._plain = Entrance(None, settings.proxies) if settings.proxies else None
         self._secure = Entrance(settings.tls, settings.proxies)
+        contexts = ContextPolicy(
+            settings.extra_sop_classes, takes_commitment=commitment is not None
+        )
         self._acceptor = Acceptor(
             application_entity(settings),
             settings,
-            Admission(settings, Negotiator(settings, ContextPolicy(settings.extra_sop_classes))),
+            Admission(settings, Negotiator(settings, contexts)),
             service,
             observer,
             self._registry,
             prepare_socket,
+            commitment,
         )
 
     @property

@@ -15,6 +15,7 @@ from pynetdicom.pdu_primitives import (
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import build_context
 
@@ -47,10 +48,17 @@ _REFUSALS: Final = {3: "sop-class-not-accepted", 4: "transfer-syntax-not-accepte
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A presentation context to propose: one SOP class, one or more transfer syntaxes."""
+    """A presentation context to propose: one SOP class, one or more transfer syntaxes.
+
+    Attributes:
+        sop_class_uid: The SOP class.
+        transfer_syntax_uids: The transfer syntaxes, the first one preferred.
+        is_scp: We are to be its SCP, not its SCU (PS3.7 D.3.3.4).
+    """
 
     sop_class_uid: str
     transfer_syntax_uids: tuple[str, ...]
+    is_scp: bool = False
 
 
 def contexts_for(files: Iterable[DicomFile]) -> tuple[Context, ...]:
@@ -89,6 +97,18 @@ class Agreement:
         if pair not in self.accepted:
             raise ContextNotAcceptedError(self.refused.get(pair, "context-not-accepted"))
         return self.accepted[pair]
+
+    def accepted_syntax(self, sop_class_uid: str) -> str:
+        """The transfer syntax that was accepted for a SOP class.
+
+        Raises:
+            ContextNotAcceptedError: There is none.
+        """
+        for accepted, syntax in self.accepted:
+            if accepted == sop_class_uid:
+                return syntax
+        reasons = [why for (refused, _), why in self.refused.items() if refused == sop_class_uid]
+        raise ContextNotAcceptedError(reasons[0] if reasons else "context-not-accepted")
 
     def verification_context_id(self) -> int:
         """The context for C-ECHO.
@@ -139,6 +159,14 @@ def encode_request(
         asynchronous.maximum_number_operations_invoked = operations_window
         asynchronous.maximum_number_operations_performed = 1
         request.user_information.append(asynchronous)
+    for sop_class_uid in dict.fromkeys(
+        context.sop_class_uid for context in contexts if context.is_scp
+    ):
+        role = SCP_SCU_RoleSelectionNegotiation()
+        role.sop_class_uid = sop_class_uid
+        role.scu_role = False
+        role.scp_role = True
+        request.user_information.append(role)
     for index, context in enumerate(contexts):
         proposed = build_context(context.sop_class_uid, list(context.transfer_syntax_uids))
         proposed.context_id = _context_id(index)
@@ -170,6 +198,8 @@ def decode_accept(
         user_information = accept.user_information
         stated = user_information.maximum_length if user_information else None
         granted = user_information.async_ops_window if user_information else None
+        roles = user_information.role_selection if user_information else {}
+        scp_of = {str(uid) for uid, role in roles.items() if role.scp_role}
         invoked = granted.max_operations_invoked if granted else 1
     except Exception:  # noqa: BLE001  pynetdicom's decoders raise AssertionError, KeyError, ...
         raise ProtocolError("accept-malformed") from None
@@ -181,7 +211,10 @@ def decode_accept(
         result, syntax = answers.get(_context_id(index), (None, ""))
         for proposed in context.transfer_syntax_uids:
             pair = (context.sop_class_uid, proposed)
-            if result == _ACCEPTED and proposed == syntax:
+            if context.is_scp and result == _ACCEPTED and context.sop_class_uid not in scp_of:
+                # Silence means the default, by which the requestor is SCU.
+                agreement.refused[pair] = "role-not-accepted"
+            elif result == _ACCEPTED and proposed == syntax:
                 agreement.accepted[pair] = _context_id(index)
             elif result == _ACCEPTED:
                 agreement.refused[pair] = "transfer-syntax-not-accepted"

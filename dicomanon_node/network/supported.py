@@ -39,11 +39,12 @@ STORAGE_SOP_CLASSES: Final = frozenset(
 """Every class of PS3.4 B.5 and retired ones still in use: pynetdicom's, as a test sees to."""
 
 IMPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_VR_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 
 TRANSFER_SYNTAXES: Final = frozenset(
     {
         IMPLICIT_VR_LITTLE_ENDIAN,
-        "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+        EXPLICIT_VR_LITTLE_ENDIAN,
         "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
         "1.2.840.10008.1.2.2",  # Explicit VR Big Endian (retired, still sent)
         "1.2.840.10008.1.2.4.50",  # JPEG Baseline

@@ -25,8 +25,8 @@ from dicomanon_node.network.service import (
 )
 
 MAX_OTHER_DATASET_BYTES: Final = 1024 * 1024
-"""Of a message that is not a C-STORE-RQ. No service we accept has one; without a bound a
-peer could make pynetdicom collect it in memory for ever."""
+"""Of a message that is not a C-STORE-RQ, unless Storage Commitment is to take more. Without a
+bound a peer could make us collect it in memory for ever."""
 
 TINY_FRAGMENT_BYTES: Final = 64
 MAX_TINY_FRAGMENTS: Final = 4096
@@ -68,6 +68,7 @@ class DataTransfer:
         failed: Told when the service raises.
         peer_max_pdu_bytes: The requestor's maximum length, 0 for unlimited, None when it did
             not say, which PS3.8 D.1 demands.
+        other_bytes: Of the data set of a message to relay at most, bytes.
 
     Attributes:
         pdu_left: Bytes of the current P-DATA-TF's body that are still to come.
@@ -84,6 +85,7 @@ class DataTransfer:
         relay: Callable[[int, bytes, bytes | None], None],
         failed: Callable[[Exception], None],
         peer_max_pdu_bytes: int | None,
+        other_bytes: int = MAX_OTHER_DATASET_BYTES,
     ) -> None:
         self.pdu_left = 0
         self.message_count = 0
@@ -97,6 +99,8 @@ class DataTransfer:
             DEFAULT_PEER_PDU_BYTES if peer_max_pdu_bytes is None else peer_max_pdu_bytes
         )
 
+        self._other_bytes = other_bytes
+
         self._fragment_left = 0
         self._fragment_control = 0
         self._context_id = 0  # of the message being received; 0 between messages
@@ -109,6 +113,11 @@ class DataTransfer:
         self._instance: Instance | None = None
         self._verdict: Outcome | None = None  # known before the data set has come
         self._other: bytearray | None = None  # data set of a message to relay
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether the peer is not in the middle of a message, or of a PDU."""
+        return not self._context_id and not self.pdu_left
 
     @property
     def is_within_message(self) -> bool:
@@ -215,7 +224,7 @@ class DataTransfer:
             if len(self._fragments) >= MAX_HELD_FRAGMENTS:
                 self.flush()
             return
-        if len(self._other) + len(fragment) > MAX_OTHER_DATASET_BYTES:
+        if len(self._other) + len(fragment) > self._other_bytes:
             raise ProtocolViolationError("data set of another service over its limit")
         self._other += fragment
 

@@ -40,7 +40,7 @@ from support_network import (
 )
 
 from dicomanon_node.errors import Status
-from dicomanon_node.network import association
+from dicomanon_node.network import association, relay
 from dicomanon_node.network.peers import Peer
 from dicomanon_node.network.service import AssociationFacts, Ending, Outcome, StoreRequest
 
@@ -703,7 +703,7 @@ def test_messages_of_other_services_come_to_an_end() -> None:
     )
     with running_node() as node, RawRequestor(node.port) as peer:
         peer.associate()
-        peer.send(message(request, b"") * (association.MAX_OTHER_MESSAGES + 1))
+        peer.send(message(request, b"") * (relay.MAX_OTHER_MESSAGES + 1))
         assert node.observer.ending() is Ending.PROTOCOL_ERROR
 
 
