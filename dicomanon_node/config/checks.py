@@ -21,6 +21,7 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
     yield from _admin_faults(node)
     yield from _port_faults(node)
     yield from _certificate_name_faults(node)
+    yield from _commitment_faults(node)
     spool, outgoing = node.storage.spool, node.storage.outgoing
     if outgoing is not None and _overlap(spool, outgoing):
         yield ("storage", "outgoing"), "and storage.spool must not lie in each other"
@@ -83,6 +84,20 @@ def uses_tls(node: NodeConfig) -> bool:
     return node.tls.enabled or any(
         isinstance(entry, DicomDestination) and entry.tls for entry in node.destinations
     )
+
+
+def _commitment_faults(node: NodeConfig) -> Iterable[Fault]:
+    commitment = node.commitment
+    if not commitment.enabled:
+        return
+    if not node.ledger.enabled:
+        yield ("commitment", "enabled"), "needs the ledger: set ledger.enabled = true"
+    if commitment.mode == "destination" and not node.destinations:
+        yield ("commitment", "mode"), 'is "destination" and there are none'
+    if commitment.report == "new" and not any(peer.port for peer in node.peers):
+        yield ("commitment", "report"), 'is "new" and no peer has a port to report to'
+    if commitment.give_up_s < commitment.wait_s:
+        yield ("commitment", "give_up_s"), "must not be less than wait_s"
 
 
 def _ledger_faults(node: NodeConfig) -> Iterable[Fault]:

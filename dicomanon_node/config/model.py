@@ -133,11 +133,17 @@ class Peer(Section):
     """IP address, or network in CIDR notation; left out is anywhere."""
     certificate: OptionalCertificateName = ""
     """Its certificate: "sha256:" and the fingerprint, or a name; "" is not looked at."""
+    host: OptionalHost = ""
+    """Where it takes Storage Commitment reports; "" is the address it called from."""
+    port: AnyPort = 0
+    """TCP port on which it takes them; 0: on the association of its request only."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if not self.ae_title and self.address is None and not self.certificate:
             raise ValueError("needs ae_title or address, or both")
+        if self.host and not self.port:
+            raise ValueError("has a host and no port: it needs both, or the port alone")
         return self
 
 
@@ -355,6 +361,27 @@ class LedgerSection(Section):
     """Files with earlier keys of the crosswalk, to read what they encrypted."""
 
 
+class Commitment(Section):
+    """Storage Commitment Push Model SCP (PS3.4 J): the node says what it holds."""
+
+    enabled: bool = False
+    """Whether requests are taken; needs the ledger."""
+    mode: Literal["node", "destination"] = "node"
+    """When an instance is committed: durable here, or taken by each destination of its study."""
+    report: Literal["auto", "same", "new"] = "auto"
+    """On the request's association while it lasts and then on a new one, or one of both only."""
+    settle_s: Seconds = 10.0
+    """Seconds an instance may be unknown to the ledger before it is reported as not here."""
+    wait_s: Annotated[float, Field(gt=0, le=30 * _DAY_S)] = 3600.0
+    """Seconds to wait for deliveries in mode "destination"."""
+    give_up_s: Annotated[float, Field(gt=0, le=30 * _DAY_S)] = float(_DAY_S)
+    """Seconds after which a report that nobody takes is given up."""
+    max_instances: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    """Instances in one request; 256 bytes of memory each."""
+    max_open: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Requests open at a time; more are refused with 0213H."""
+
+
 class Admin(Section):
     """The console, the API and the metrics, over HTTP."""
 
@@ -388,4 +415,5 @@ class NodeConfig(Section):
     log: Log = Log()
     limits: Limits = Limits()
     ledger: LedgerSection = LedgerSection()
+    commitment: Commitment = Commitment()
     admin: Admin = Admin()

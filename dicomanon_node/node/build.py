@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dicomanon_node.config import Config
+from dicomanon_node.config import Config, model
 from dicomanon_node.config.model import DicomDestination
 from dicomanon_node.config.secrets import make_key, read_key, sweep_parts
 from dicomanon_node.deid.boundaries import Limits
@@ -171,6 +171,12 @@ def receipts(config: Config, secret: Key, log: TellEvent) -> ReceiptWriter | Non
     )
 
 
+def peer(entry: model.Peer) -> Peer:
+    """A peer as the network knows it."""
+    networks = () if entry.address is None else (ipaddress.ip_network(entry.address),)
+    return Peer(entry.ae_title or None, networks, entry.certificate or None)
+
+
 def crosswalk(
     config: Config, secret: Key, receipts: ReceiptWriter | None, log: TellEvent
 ) -> CrosswalkWriter | None:
@@ -214,14 +220,7 @@ def listener_settings(config: Config) -> ListenerSettings:
         ae_titles=tuple(titles),
         implementation_class_uid=IMPLEMENTATION_CLASS_UID,
         implementation_version_name=IMPLEMENTATION_VERSION_NAME,
-        peers=tuple(
-            Peer(
-                peer.ae_title or None,
-                (ipaddress.ip_network(peer.address),) if peer.address is not None else (),
-                peer.certificate or None,
-            )
-            for peer in config.node.peers
-        ),
+        peers=tuple(map(peer, config.node.peers)),
         extra_sop_classes=listener.extra_sop_classes,
         max_pdu_bytes=listener.max_pdu_bytes,
         acse_timeout_s=listener.acse_timeout_s,

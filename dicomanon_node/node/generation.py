@@ -22,6 +22,7 @@ from dicomanon_node.network.loads import loads
 from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, process
 from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
+from dicomanon_node.node.committing import Commitment
 from dicomanon_node.node.delivering import deliver
 from dicomanon_node.node.keeping import keep
 from dicomanon_node.node.queue_watch import QueueWatch
@@ -59,7 +60,7 @@ class Shared:
 
 
 class Generation:
-    """Receivers, courier and keeper of one configuration.
+    """Receivers, courier, keeper and committer of one configuration.
 
     Args:
         config: The configuration.
@@ -68,6 +69,7 @@ class Generation:
         queue_watch: Tells its receivers which queues are full.
         hold: Where refused objects are held; None if they are not.
         receipts: Where its courier writes what it has delivered; None: nowhere.
+        commitment: Storage Commitment; None: its requests are not taken.
 
     Raises:
         ConfigError: The files of TLS cannot be used. They are read here, before any process
@@ -87,6 +89,7 @@ class Generation:
         queue_watch: QueueWatch,
         hold: Area | None = None,
         receipts: ReceiptWriter | None = None,
+        commitment: Commitment | None = None,
     ) -> None:
         self.config = config
         self.queue_watch = queue_watch
@@ -95,14 +98,20 @@ class Generation:
         self._is_retired = False
         self._client_tls = build.client_tls(config)
         settings = build.listener_settings(config)
+        intake = commitment.intake if commitment is not None else None
         self.children = [
-            Child("receiver", partial(receive, settings, service, shared.ports, load))
+            Child(
+                "receiver",
+                partial(receive, settings, service, shared.ports, load, commitment=intake),
+            )
             for load in loads(receiver_count(config))
         ]
         if config.node.destinations:
             self.children.append(Child("courier", self._deliver))
         if hold is not None:
             self.children.append(Child("keeper", partial(self._keep, hold)))
+        if commitment is not None:
+            self.children.append(Child("committer", partial(self._commit, commitment)))
 
     @property
     def receivers(self) -> list[Child]:
@@ -195,6 +204,10 @@ class Generation:
     def _keep(self, hold: Area, ready: Ready) -> None:
         self._shared.ports.close()
         keep(self.config, hold, ready)
+
+    def _commit(self, commitment: Commitment, ready: Ready) -> None:
+        self._shared.ports.close()
+        commitment.run(ready)
 
 
 def receiver_count(config: Config) -> int:

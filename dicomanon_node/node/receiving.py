@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 from dicomanon_node.ledger.receipts import ReceiptWriter
+from dicomanon_node.network.commitment import CommitmentService
 from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
 from dicomanon_node.network.ports import Ports
@@ -124,7 +125,13 @@ def _fingerprint(association: AssociationFacts) -> str | None:
 
 
 def receive(
-    settings: ListenerSettings, service: Receiver, ports: Ports, load: Load, ready: Ready
+    settings: ListenerSettings,
+    service: Receiver,
+    ports: Ports,
+    load: Load,
+    ready: Ready,
+    *,
+    commitment: CommitmentService | None = None,
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
@@ -136,12 +143,13 @@ def receive(
         ports: The sockets all receivers share; this process's own copies are closed.
         load: What this receiver has to do, beside the others.
         ready: To be called when associations are accepted, and when they are no more.
+        commitment: Where Storage Commitment requests go; None: they are not taken.
     """
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
     observer = LoggingObserver(service.receipts)
-    listener = Listener(settings, service, observer, load)
+    listener = Listener(settings, service, observer, load, commitment)
     is_patient = False
 
     def stop(_number: int, _frame: object) -> None:

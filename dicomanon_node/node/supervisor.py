@@ -21,7 +21,7 @@ from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.holding import Hold
 from dicomanon_node.network.ports import Ports
-from dicomanon_node.node import build, fixed, process
+from dicomanon_node.node import build, committing, fixed, process
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, STOP, Child, Closeable, Ready
 from dicomanon_node.node.console_place import ConsolePlace
@@ -233,7 +233,10 @@ class Supervisor:
             build.crosswalk(config, self._key, receipts, self._log),
         )
         held = hold.area if hold is not None else None
-        return Generation(config, receiver, self._shared, queue_watch, held, receipts)
+        commitment = committing.prepare(
+            config, self._key, self._log, is_first=not self._generations
+        )
+        return Generation(config, receiver, self._shared, queue_watch, held, receipts, commitment)
 
     def _hold(self, config: Config) -> Hold:
         hold, has_new_key = build.hold(config, self._key, makes_key=True)

@@ -42,7 +42,11 @@ FILE = Key("file", "configuration file", judges.SHORT_TEXT)
 PATH = Key("path", "place in the configuration file", judges.PATH_TEXT)
 MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_TEXT)
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
-ROLE = Key("role", "what the process does: receiver, courier, keeper, recorder, admin", judges.WORD)
+ROLE = Key(
+    "role",
+    "what the process does: receiver, courier, keeper, recorder, committer, admin",
+    judges.WORD,
+)
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
 WHERE = Key(
     "where", "part of the program: receive, association, courier, main, thread, ...", judges.WORD
@@ -76,7 +80,7 @@ DUPLICATE = Key("duplicate", "true: the very same object was here before", judge
 VARIANT = Key("variant", "true: same UID as an object here, other content", judges.FLAG)
 STATUS = Key(
     "status",
-    "status word of the C-STORE response (PS3.4 B.2.3), ours or a destination's",
+    "status word of a response (PS3.4 B.2.3, PS3.7 C), ours or a peer's",
     judges.STATUS,
 )
 TAG = Key("tag", "element at which it happened", judges.TAG)
@@ -115,6 +119,10 @@ ALARM_COUNT = Key("alarm_count", "how many are too many, as configured", judges.
 
 # The console.
 WITH_TOKEN = Key("with_token", "true: nobody gets in without the token", judges.FLAG)
+
+# Storage Commitment.
+TRANSACTION = Key("transaction", "the request: a keyed hash of its Transaction UID", judges.HEX)
+UNCOMMITTED = Key("uncommitted", "instances that are not committed", judges.COUNT)
 
 # Other libraries.
 LOGGER = Key("logger", "the library's logger", judges.LOGGER)

@@ -3,6 +3,8 @@ import re
 import pytest
 from support_docs import ROOT, code, section, tables
 
+from dicomanon_node.commitment.answering import FailureReason
+from dicomanon_node.commitment.information import Fault
 from dicomanon_node.delivery.dicom import judge_status
 from dicomanon_node.errors import DeferredError, Reason, RejectedError, Status
 from dicomanon_node.network import pdus, peers, transfer
@@ -10,7 +12,7 @@ from dicomanon_node.network.peers import Rejection
 from dicomanon_node.network.service import Ending
 
 TEXT = (ROOT / "docs" / "status.md").read_text(encoding="utf-8")
-GIVEN, RESERVED, REJECTIONS, ABORTS, ANSWERS = tables(TEXT)
+GIVEN, RESERVED, REJECTIONS, ABORTS, REQUESTS, FAILURES, ANSWERS = tables(TEXT)
 SOURCES = "\n".join(
     path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "dicomanon_node").rglob("*.py"))
@@ -109,3 +111,15 @@ def test_the_readme_says_the_same_in_short() -> None:
         status = f"{reason.status:04X}H"
         if status in permanent:
             assert permanent[status] is not reason.is_temporary
+
+
+def test_the_statuses_of_storage_commitment_are_those_of_the_program() -> None:
+    documented = {
+        (code(reason), int(status[:4], 16), comment) for _, status, reason, comment in REQUESTS[1:]
+    }
+    assert {(fault.code, fault.status, fault.comment) for fault in Fault} <= documented
+    source = (ROOT / "dicomanon_node" / "commitment" / "intake.py").read_text(encoding="utf-8")
+    for reason, _, comment in documented - {(f.code, f.status, f.comment) for f in Fault}:
+        assert f'"{reason}"' in source
+        assert f'"{comment}"' in source
+    assert {int(reason[:4], 16) for _, reason in FAILURES} == set(FailureReason)
