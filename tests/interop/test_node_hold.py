@@ -169,7 +169,7 @@ def test_an_accepted_object_is_held_when_all_processes_are_killed(start_node: St
     assert_nothing_in_clear(node, identifiers(SMALL) | {b"2.25.9191919191"})
     assert len(listed(node)) == len(SMALL)
     allow_all(node)
-    (node.directory / "var" / "spool" / "queue" / "share").rmdir()  # as of a new destination
+    shutil.rmtree(node.spool / "queue" / "share")  # as of a new destination
     done = hold(node, "release", "--all")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(node.outgoing_files()) == len(SMALL)

@@ -281,9 +281,9 @@ def test_each_process_holds_what_it_needs_and_no_more(start_node: Start) -> None
     for receiver in node.children():
         held = descriptors(receiver)
         assert listening in held
-        # The supervisor's life, what it tells the supervisor, and what wakes it: neither its
-        # siblings' pipes nor the supervisor's means to wait.
-        assert len({name for name in held if name.startswith("pipe:")}) == 3
+        # The supervisor's life, what it tells the supervisor, what it tells the console, and what
+        # wakes it: neither its siblings' pipes nor the supervisor's means to wait.
+        assert len({name for name in held if name.startswith("pipe:")}) == 4
     core = Path(f"/proc/{courier}/limits").read_text(encoding="ascii")
     assert next(line for line in core.splitlines() if "core file" in line).split()[4] == "0"
 
@@ -332,7 +332,7 @@ def test_a_node_that_cannot_start_its_receivers_says_so_and_ends(tmp_path: Path)
     (broken / "sitecustomize.py").write_text(
         "import dicomanon_node.node.receiving as receiving\n"
         "def fail(*_):\n    raise RuntimeError('planted')\n"
-        "receiving.build.listener_settings = fail\n",
+        "receiving.Listener = fail\n",
         encoding="utf-8",
     )
     paths = os.pathsep.join([str(broken), *filter(None, [os.environ.get("PYTHONPATH")])])
