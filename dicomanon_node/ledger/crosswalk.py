@@ -17,8 +17,6 @@ import os
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.errors import NodeError
@@ -69,6 +67,10 @@ class CrosswalkKey:
     __slots__ = ("_aead", "_marking", "key_id")
 
     def __init__(self, secret: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import (  # noqa: PLC0415  (slow, rarely needed)
+            AESGCM,
+        )
+
         key = Key(secret)
         self.key_id = key.key_id
         self._aead = AESGCM(key.digest(_ENCRYPTING, "", b""))
@@ -111,6 +113,8 @@ class CrosswalkKey:
         Raises:
             UnreadableError: The key is another, or the entry was changed.
         """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  (as above)
+
         try:
             sealed = base64.b64decode(link.sealed, validate=True)
             bound = self._bound(link.patient, link.study_uid)
