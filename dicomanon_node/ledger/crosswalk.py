@@ -17,7 +17,6 @@ import os
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
-
 from dicomanon_node.deid.pseudonyms import Key
 from dicomanon_node.errors import NodeError
 from dicomanon_node.ledger.records import Link
