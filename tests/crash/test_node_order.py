@@ -111,7 +111,9 @@ def test_a_receiver_answers_after_data_directories_names_and_queues_are_durable(
         }  # fmt: skip
         assert support_spool.broken_promises(of_object, required) == []
         assert sum(call.kind == "mkdir" for call in of_object) in (3, 4)
-        assert not [call for call in of_object if call.kind == "rename"]
+        journal = str(var / "spool" / "journal")  # gets its own name with the first receipt
+        renamed = [call.path for call in of_object if call.kind == "rename"]
+        assert [path for path in renamed if not path.startswith(journal)] == []
 
 
 def test_a_copy_in_a_share_is_durable_before_its_entry_leaves_the_queue(
