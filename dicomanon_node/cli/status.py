@@ -95,25 +95,22 @@ def _headline(answer: dict[str, Any]) -> Text:
     else:
         text.append(f"NOT READY: {', '.join(answer['not_ready'])}", style="bold red")
     text.append(
-        f"  {answer['ae_title']} on {answer['host']}:{answer['port']}"
-        f"  up {_span(answer['seconds'])}  rules {answer['rules']}"
-        f"  {answer['studies']} studies  version {answer['version']}"
+        f"  {answer['ae_title']} on {answer['host']}:{answer['port']}, up {_span(answer['seconds'])}\n"
+        f"rules {answer['rules']}, {_studies(answer['studies'])}, version {answer['version']}"
     )
     return text
 
 
 def _counts(answer: dict[str, Any], before: dict[str, Any] | None) -> Text:
     totals = answer["totals"]
-    text = Text(
-        f"stored {totals['stored']:,}  duplicates {totals['duplicates']:,}  "
-        f"{totals['bytes'] / _MB:,.1f} MB since the start  "
-    )
-    text.append(f"refused {totals['refused']:,}", style="yellow" if totals["refused"] else "")
+    text = Text(f"since the start: {totals['stored']:,} stored, {totals['bytes'] / _MB:,.1f} MB; ")
+    text.append(f"{totals['duplicates']:,} came again; ")
+    text.append(f"{totals['refused']:,} refused", style="yellow" if totals["refused"] else "")
     if before is not None:
         seconds = max(answer["seconds"] - before["seconds"], 0.1)
         objects = (totals["stored"] - before["totals"]["stored"]) / seconds
         megabytes = (totals["bytes"] - before["totals"]["bytes"]) / seconds / _MB
-        text.append(f"  now {objects:,.0f} objects/s, {megabytes:,.1f} MB/s", style="bold")
+        text.append(f"\nnow: {objects:,.0f} objects/s, {megabytes:,.1f} MB/s", style="bold")
     return text
 
 
@@ -157,3 +154,7 @@ def _span(seconds: float) -> str:
     if seconds < _DAY_S:
         return f"{seconds / _HOUR_S:.1f} h"
     return f"{seconds / _DAY_S:.1f} d"
+
+
+def _studies(count: int) -> str:
+    return "1 study" if count == 1 else f"{count} studies"
