@@ -95,7 +95,8 @@ def _headline(answer: dict[str, Any]) -> Text:
     else:
         text.append(f"NOT READY: {', '.join(answer['not_ready'])}", style="bold red")
     text.append(
-        f"  {answer['ae_title']} on {answer['host']}:{answer['port']}, up {_span(answer['seconds'])}\n"
+        f"  {answer['ae_title']} on {answer['host']}:{answer['port']},"
+        f" up {_span(answer['seconds'])}\n"
         f"rules {answer['rules']}, {_studies(answer['studies'])}, version {answer['version']}"
     )
     return text
