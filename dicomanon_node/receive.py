@@ -291,6 +291,7 @@ class ReceivedInstance:
             is_new = stream.elements is not None
             crosswalk.tell(names["PatientID"], names["StudyInstanceUID"], like, is_new=is_new)
         hashed = receipts.origins.hash_often
+        path = committed.outgoing_path
         receipts.stored(
             Common(
                 study=rules.name,
@@ -305,12 +306,14 @@ class ReceivedInstance:
                 calling_aet=self._association.calling_aet,
                 destinations=settings.forwarded_to(rules),
                 is_written=settings.is_written(rules),
+                directory=None if path is None else "/".join(path.parts[:-1]),
             ),
             names["SOPInstanceUID"],
             self._request.sop_instance_uid,
             self._received_bytes,
             is_duplicate=committed.is_duplicate,
             is_variant=committed.is_variant,
+            file_name="" if path is None else path.name,
         )
 
     # What is told of it.

@@ -30,6 +30,7 @@ _MODULES: Final = {
     "test-rules": "rule_tests",
     "queue": "queue",
     "receipts": "receipts",
+    "retention": "retention",
     "reidentify": "reidentify",
     "rekey": "reidentify",
     "logs": "logs",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import click
@@ -287,6 +287,9 @@ def _text(receipt: Receipt) -> str:
         known.insert(6, ("received again", times))
     if receipt.variant:
         known.insert(1, ("variant", f"{receipt.variant}: another object of this UID"))
+    if name := _file_name(receipt):
+        removed = f", removed {_time(receipt.removed_at)}" if receipt.removed_at else ""
+        known.append(("file", f"{PurePosixPath(receipt.directory or '', name)}{removed}"))
     for entry in receipt.deliveries:
         text = str(entry.state)
         if entry.state is State.DELIVERED:
@@ -297,6 +300,12 @@ def _text(receipt: Receipt) -> str:
         known.append((f"to {entry.destination}", text))
     width = max(len(name) for name, _ in known)
     return "\n".join(printable(f"{name:<{width}}  {text}") for name, text in known) + "\n"
+
+
+def _file_name(receipt: Receipt) -> str | None:
+    if receipt.directory is None:
+        return None
+    return receipt.file_name or f"{receipt.sop_instance_uid}.dcm"
 
 
 def _document(receipt: Receipt) -> dict[str, Any]:
@@ -317,6 +326,9 @@ def _document(receipt: Receipt) -> dict[str, Any]:
         "bytes": receipt.bytes_count,
         "calling_aet": receipt.calling_aet,
         "association": receipt.association,
+        "directory": receipt.directory,
+        "file_name": _file_name(receipt),
+        "removed": iso(receipt.removed_at),
         "rules": receipt.rules,
         "key_id": receipt.key_id,
         "original_study": receipt.original_study,

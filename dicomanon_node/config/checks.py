@@ -38,6 +38,8 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
             yield ("secrets", "key_file"), "lies where objects are handed out: put it elsewhere"
     yield from _hold_faults(node)
     yield from _ledger_faults(node)
+    yield from _completion_faults(node)
+    yield from _retention_faults(node)
     if outgoing is None and not node.destinations:
         yield (
             ("storage", "outgoing"),
@@ -114,6 +116,40 @@ def _ledger_faults(node: NodeConfig) -> Iterable[Fault]:
         for key, path in (("path", ledger.path), ("crosswalk_key_file", keys[0])):
             if public is not None and path.is_relative_to(public):
                 yield ("ledger", key), "lies where objects are handed out: put it elsewhere"
+
+
+def _completion_faults(node: NodeConfig) -> Iterable[Fault]:
+    completion, storage = node.completion, node.storage
+    if completion.enabled and not node.ledger.enabled:
+        yield ("completion", "enabled"), "needs ledger.enabled"
+    if completion.studylist is not None:
+        if storage.outgoing is None:
+            yield ("completion", "studylist"), "needs storage.outgoing"
+        if completion.studylist.is_relative_to(storage.spool):
+            yield ("completion", "studylist"), "lies in the spool: put it elsewhere"
+    key_file = completion.hook_key_file
+    own = (node.secrets.key_file, node.hold.key_file, node.ledger.crosswalk_key_file)
+    if key_file is not None and key_file in own:
+        yield ("completion", "hook_key_file"), "is another key's file: it needs a key of its own"
+    for public in (storage.outgoing, *_folders(node)):
+        if key_file is not None and public is not None and key_file.is_relative_to(public):
+            yield (
+                ("completion", "hook_key_file"),
+                "lies where objects are handed out: put it elsewhere",
+            )
+
+
+def _retention_faults(node: NodeConfig) -> Iterable[Fault]:
+    days = node.retention.outgoing_days
+    if days and not node.ledger.enabled:
+        yield ("retention", "outgoing_days"), "needs ledger.enabled: it says what is delivered"
+    if days and node.storage.outgoing is None:
+        yield ("retention", "outgoing_days"), "needs storage.outgoing"
+    if days and 0 < node.ledger.retention_days <= days:
+        yield (
+            ("retention", "outgoing_days"),
+            "must be less than ledger.retention_days: without its receipt no object is removed",
+        )
 
 
 def rule_name_faults(

@@ -159,8 +159,12 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
     token_file = node.admin.token_file
     admin = {"token_file": None if token_file is None else _absolute(root / token_file)}
     tls = _resolved_files(root, node.tls, ("cert_file", "key_file", "ca_file"))
+    completion = _resolved_files(
+        root, node.completion, ("hook_ca_file", "hook_key_file", "studylist")
+    )
     return node.model_copy(
         update={
+            "completion": node.completion.model_copy(update=completion),
             "hold": node.hold.model_copy(update=hold),
             "tls": node.tls.model_copy(update=tls),
             "storage": node.storage.model_copy(update=storage),

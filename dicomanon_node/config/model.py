@@ -8,8 +8,10 @@ resolves them. What concerns more than one section is checked in `checks`.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from dicomanon_node.config.completion import Completion, Retention
+from dicomanon_node.config.section import Seconds, Section
 from dicomanon_node.config.values import (
     AETitle,
     DestinationName,
@@ -32,27 +34,13 @@ _GIB = 1024 * _MIB
 # reserve memory at will.
 _MIN_PDU_BYTES, _MAX_PDU_BYTES = 4096, 16 * _MIB
 _DEFAULT_PDU_BYTES = 128 * 1024
-_DAY_S = 86_400
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 AnyPort = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, le=_DAY_S)]
 PduBytes = Annotated[int, Field(ge=_MIN_PDU_BYTES, le=_MAX_PDU_BYTES)]
 Bytes = Annotated[int, Field(ge=0, le=2**62)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
 LimitBytes = Annotated[int, Field(ge=64 * 1024, le=2**62)]
-
-
-class Section(BaseModel):
-    """A table of node.toml: unknown keys are refused, types are not guessed."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
 
 
 class Listener(Section):
@@ -416,4 +404,6 @@ class NodeConfig(Section):
     limits: Limits = Limits()
     ledger: LedgerSection = LedgerSection()
     commitment: Commitment = Commitment()
+    completion: Completion = Completion()
+    retention: Retention = Retention()
     admin: Admin = Admin()

@@ -8,6 +8,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
@@ -146,6 +147,34 @@ def _key_path(value: object) -> object:
     return _path(value)
 
 
+def _optional_key_path(value: object) -> object:
+    return None if value == "" else _key_path(value)
+
+
+def _argument(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("must be text, neither empty nor with a NUL")
+    return text
+
+
+def _hook_url(text: str) -> str:
+    """Without the value in any message: the address may hold a token."""
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
+        raise ValueError('must be an address that begins with "http://" or "https://"')
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must have no user name and password: hook_key_file signs what is sent")
+    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must have no spaces, no '#' and ASCII only: write others as %XX")
+    return text
+
+
 def _layout(template: str) -> str:
     fields: list[str] = []
     for component in template.split("/"):
@@ -194,5 +223,8 @@ Network = Annotated[
 ]
 FilePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema(_TEXT | {"minLength": 1})]
 OptionalPath = Annotated[Path | None, BeforeValidator(_optional_path), WithJsonSchema(_TEXT)]
+Argument = Annotated[str, AfterValidator(_argument), WithJsonSchema(_TEXT | {"minLength": 1})]
+HookUrl = Annotated[str, AfterValidator(_hook_url), WithJsonSchema(_TEXT)]
+OptionalKeyPath = Annotated[Path | None, BeforeValidator(_optional_key_path), WithJsonSchema(_TEXT)]
 KeyPath = Annotated[Path, BeforeValidator(_key_path), WithJsonSchema(_TEXT | {"minLength": 1})]
 Layout = Annotated[str, AfterValidator(_layout), WithJsonSchema(_TEXT | {"minLength": 1})]

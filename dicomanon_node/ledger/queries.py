@@ -73,6 +73,9 @@ class Receipt:
         last_at: When it was received last.
         received_count: How often it was received.
         association: The last one that brought it.
+        directory: Where its file is, relative to outgoing; None is not known.
+        file_name: The file's name; "" is `<SOP Instance UID>.dcm`.
+        removed_at: When retention removed the file; None if it has not.
         deliveries: One for each destination it was queued for.
     """
 
@@ -95,6 +98,9 @@ class Receipt:
     received_count: int
     association: str
     calling_aet: str
+    directory: str | None
+    file_name: str | None
+    removed_at: int | None
     deliveries: tuple[DeliveryState, ...]
 
 

@@ -44,6 +44,7 @@ class Common(NamedTuple):
     calling_aet: str
     destinations: tuple[str, ...]
     is_written: bool
+    directory: str | None = None
 
 
 class ReceiptWriter:
@@ -79,6 +80,7 @@ class ReceiptWriter:
         *,
         is_duplicate: bool,
         is_variant: bool,
+        file_name: str = "",
     ) -> None:
         """Write the receipt of an instance that is durable and not answered yet.
 
@@ -89,14 +91,18 @@ class ReceiptWriter:
             bytes_count: Encoded data set, bytes.
             is_duplicate: As of `records.Stored`.
             is_variant: As of `records.Stored`.
+            file_name: Name of its file, safe (`spool.layout`); "" if it has none.
 
         Raises:
             Refused: It could not be written, and is required; A700H.
         """
+        uid = judges.UID.accept(sop_instance_uid)
+        # Nearly always it is this, and need not be said.
+        named = "" if file_name in {"", f"{uid}.dcm"} else f'"file_name":"{file_name}",'
         line = (
             f"{self._encoded.get(common) or self._encode_common(common)}"
             f'"at":{now()},"bytes_count":{bytes_count},'
-            f'"sop_instance_uid":"{judges.UID.accept(sop_instance_uid)}",'
+            f'"sop_instance_uid":"{uid}",{named}'
             f'"original_instance":"{self.origins.hash(original)}",'
             f'"is_duplicate":{"true" if is_duplicate else "false"},'
             f'"is_variant":{"true" if is_variant else "false"}}}]\n'

@@ -41,6 +41,7 @@ class Recorder:
         path: The ledger's SQLite file.
         log: Told what goes wrong.
         retention_days: Days after which a receipt goes; 0 for never.
+        tracks_studies: As of `store.Ledger`.
         clock: Seconds that never go back.
         now_us: Time of day, microseconds.
     """
@@ -52,6 +53,7 @@ class Recorder:
         log: TellEvent,
         *,
         retention_days: int = 0,
+        tracks_studies: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -59,6 +61,7 @@ class Recorder:
         self._path = path
         self._log = log
         self._retention_us = retention_days * _DAY_US
+        self._tracks_studies = tracks_studies
         self._clock = clock
         self._now_us = now_us
         self._ledger: Ledger | None = None
@@ -116,7 +119,9 @@ class Recorder:
         if self._claim < 0:
             self._claim = self._journals.claim()
         if self._ledger is None:
-            ledger = Ledger(engine_of(self._path, is_writer=True))
+            ledger = Ledger(
+                engine_of(self._path, is_writer=True), tracks_studies=self._tracks_studies
+            )
             positions = ledger.positions()
             self._journals.settle()  # journals that are gone stay gone
             gone = positions.keys() - set(self._journals.names())

@@ -49,6 +49,8 @@ class Stored:
         is_variant: Another object of this UID was in outgoing before.
         destinations: Names of the destinations it is queued for.
         is_written: It has a file in the outgoing tree.
+        directory: Where in that tree, relative; "" is the tree itself, None is not known.
+        file_name: The file's name; "" is `<SOP Instance UID>.dcm`.
     """
 
     at: int
@@ -70,6 +72,8 @@ class Stored:
     is_variant: bool = False
     destinations: tuple[str, ...] = ()
     is_written: bool = True
+    directory: str | None = None
+    file_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_optional_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -228,6 +236,7 @@ def _are_facts(value: object) -> bool:
 _BY_TYPE: Final[Mapping[Any, Callable[[object], bool]]] = MappingProxyType(
     {
         str: _is_text,
+        str | None: _is_optional_text,
         bool: _is_flag,
         int: _is_number,
         int | None: _is_status,

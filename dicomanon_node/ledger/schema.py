@@ -22,6 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     inspect,
     select,
+    text,
     update,
 )
 
@@ -66,6 +67,9 @@ RECEIPTS: Final = Table(
     Column("received_count", Integer, nullable=False),
     Column("association", String(64), nullable=False),
     Column("calling_aet", String(200), nullable=False),
+    Column("directory", Text),
+    Column("file_name", String(255)),
+    Column("removed_at", BigInteger),
     UniqueConstraint("sop_instance_uid", "study", "variant"),
     Index("receipts_study_uid", "study_uid"),
     Index("receipts_original_study", "original_study"),
@@ -128,6 +132,46 @@ LINKS: Final = Table(
     Index("links_key_id", "key_id"),
 )
 
+STUDIES: Final = Table(
+    "studies",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("study", String(200), nullable=False),
+    Column("study_uid", String(64), nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("told_instances", Integer, nullable=False),
+    Column("told_receipt", BigInteger, nullable=False),
+    UniqueConstraint("study", "study_uid"),
+    Index("studies_is_open", "is_open"),
+)
+COMPLETIONS: Final = Table(
+    "completions",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("study", String(200), nullable=False),
+    Column("study_uid", String(64), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("facts", Text, nullable=False),
+    UniqueConstraint("study", "study_uid", "revision"),
+    Index("completions_at", "at"),
+)
+TELLINGS: Final = Table(
+    "tellings",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("completion", BigInteger, nullable=False),
+    Column("channel", String(40), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("is_told", Boolean, nullable=False),
+    UniqueConstraint("completion", "channel"),
+    Index("tellings_due", "channel", "ended_at", "next_at"),
+)
+
 _FIRST = (META, POSITIONS, RECEIPTS, DELIVERIES, REFUSALS, NOTES)
 _VERSION_NAME: Final = "schema_version"
 
@@ -144,7 +188,16 @@ def _add_links(connection: Connection) -> None:
     METADATA.create_all(connection, tables=(LINKS,))
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_make_first, _add_links)
+def _add_completion(connection: Connection) -> None:
+    # The first step makes the table as it is today.
+    known = {column["name"] for column in inspect(connection).get_columns(RECEIPTS.name)}
+    for name, kind in (("directory", "TEXT"), ("file_name", "TEXT"), ("removed_at", "BIGINT")):
+        if name not in known:
+            connection.execute(text(f"ALTER TABLE {RECEIPTS.name} ADD COLUMN {name} {kind}"))
+    METADATA.create_all(connection, tables=(STUDIES, COMPLETIONS, TELLINGS))
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_make_first, _add_links, _add_completion)
 """`STEPS[n]` makes version n + 1 of version n; version 0 is an empty database."""
 
 

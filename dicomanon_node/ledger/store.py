@@ -16,7 +16,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dicomanon_node.ledger import schema
 from dicomanon_node.ledger.records import Delivery, Link, Note, Record, Refusal, Stored
-from dicomanon_node.ledger.schema import DELIVERIES, LINKS, NOTES, POSITIONS, RECEIPTS, REFUSALS
+from dicomanon_node.ledger.schema import (
+    COMPLETIONS,
+    DELIVERIES,
+    LINKS,
+    NOTES,
+    POSITIONS,
+    RECEIPTS,
+    REFUSALS,
+    STUDIES,
+    TELLINGS,
+)
 
 _EXPIRED_AT_ONCE: Final = 10_000
 _RESEALED_AT_ONCE: Final = 500
@@ -29,14 +39,16 @@ class Ledger:
 
     Args:
         engine: Its database, as a writer.
+        tracks_studies: Whether it keeps which studies something has come of (`studies`).
 
     Raises:
         SchemaError: It is of a later version than this program.
         SQLAlchemyError: The database does not work.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, tracks_studies: bool = False) -> None:
         self._engine = engine
+        self._tracks_studies = tracks_studies
         self._is_postgresql = engine.dialect.name == "postgresql"
         with engine.begin() as connection:
             schema.migrate(connection)
@@ -65,7 +77,10 @@ class Ledger:
             positions: Where they end, by journal.
         """
         with self._engine.begin() as connection:
-            self._take_in(connection, list(records))
+            records = list(records)
+            self._take_in(connection, records)
+            if self._tracks_studies:
+                self._reopen(connection, records)
             if positions:
                 made = self._insert(POSITIONS)
                 connection.execute(
@@ -100,9 +115,14 @@ class Ledger:
                 (RECEIPTS, RECEIPTS.c.last_at),
                 (REFUSALS, REFUSALS.c.at),
                 (NOTES, NOTES.c.at),
+                (COMPLETIONS, COMPLETIONS.c.at),
             ):
                 old = select(table.c.id).where(column < before).limit(_EXPIRED_AT_ONCE)
                 count += connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+            told = select(COMPLETIONS.c.id).where(COMPLETIONS.c.id == TELLINGS.c.completion)
+            count += connection.execute(delete(TELLINGS).where(~told.exists())).rowcount
+            old_studies = STUDIES.c.last_at < before, ~STUDIES.c.is_open
+            count += connection.execute(delete(STUDIES).where(*old_studies)).rowcount
             last = func.coalesce(
                 DELIVERIES.c.delivered_at, DELIVERIES.c.failed_at, DELIVERIES.c.queued_at
             )
@@ -164,6 +184,36 @@ class Ledger:
         if notes := [_note(record) for record in records if isinstance(record, Note)]:
             connection.execute(NOTES.insert(), notes)
 
+    def _reopen(self, connection: Connection, records: Iterable[Record]) -> None:
+        """Something has come of these studies: they are not complete, or not any more."""
+        came: dict[tuple[str, str], int] = {}
+        for record in records:
+            if isinstance(record, Stored):
+                key = record.study, record.study_uid
+                came[key] = max(came.get(key, 0), record.at)
+        if not came:
+            return
+        made, c = self._insert(STUDIES), STUDIES.c
+        connection.execute(
+            _on_conflict(
+                made,
+                [c.study, c.study_uid],
+                {"is_open": True, "last_at": _greatest(c.last_at, _excluded(made).last_at)},
+            ),
+            [
+                {
+                    "study": study,
+                    "study_uid": uid,
+                    "last_at": at,
+                    "is_open": True,
+                    "revision": 0,
+                    "told_instances": 0,
+                    "told_receipt": 0,
+                }
+                for (study, uid), at in came.items()
+            ],
+        )
+
     def _take_in_variant(self, connection: Connection, record: Stored) -> None:
         """Another object of the same UID: a receipt of its own, unless it came before."""
         latest = connection.scalar(
@@ -173,6 +223,19 @@ class Ledger:
             )
         )
         number = latest or 0
+        if record.file_name:
+            known = connection.scalar(
+                select(RECEIPTS.c.variant).where(
+                    RECEIPTS.c.sop_instance_uid == record.sop_instance_uid,
+                    RECEIPTS.c.study == record.study,
+                    RECEIPTS.c.variant > 0,
+                    RECEIPTS.c.directory == record.directory,
+                    RECEIPTS.c.file_name == record.file_name,
+                )
+            )
+            if known is not None:
+                connection.execute(self._received(), [_receipt(record, known)])
+                return
         if not (record.is_duplicate and number):
             number += 1
         connection.execute(self._received(), [_receipt(record, number)])
@@ -194,6 +257,9 @@ class Ledger:
                 "calling_aet": new.calling_aet,
                 "rules": new.rules,
                 "key_id": new.key_id,
+                "directory": new.directory,
+                "file_name": new.file_name,
+                "removed_at": None,
             },
         )
 
@@ -269,6 +335,8 @@ def _receipt(record: Stored, variant: int) -> Row:
         "received_count": 1,
         "association": record.association,
         "calling_aet": record.calling_aet,
+        "directory": record.directory,
+        "file_name": record.file_name,
     }
 
 

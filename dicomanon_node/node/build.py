@@ -177,6 +177,18 @@ def peer(entry: model.Peer) -> Peer:
     return Peer(entry.ae_title or None, networks, entry.certificate or None)
 
 
+def hook_key(config: Config) -> bytes | None:
+    """The key that signs what a webhook gets (secret); None: nothing is signed.
+
+    Raises:
+        ConfigError: Its file cannot be used.
+    """
+    settings = config.node.completion
+    if not settings.enabled or settings.hook_key_file is None:
+        return None
+    return read_key(settings.hook_key_file)
+
+
 def crosswalk(
     config: Config, secret: Key, receipts: ReceiptWriter | None, log: TellEvent
 ) -> CrosswalkWriter | None:

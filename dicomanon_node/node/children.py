@@ -57,7 +57,7 @@ class Child:
     """One place for a process, and the process in it.
 
     Attributes:
-        role: "receiver", "courier", "keeper" or "recorder".
+        role: "receiver", "courier", "keeper", "recorder" or "finisher".
         main: What the process does. It is given a function to call once it works; a receiver
             calls it again when it accepts no connection any more.
         pid: Process number, 0 while there is none.

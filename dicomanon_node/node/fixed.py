@@ -25,6 +25,7 @@ FIXED: Final = (
     "ledger.path",
     "ledger.retention_days",
     "admin.enabled",
+    "completion.enabled",
     "admin.host",
     "admin.port",
     "admin.token_file",

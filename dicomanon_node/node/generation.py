@@ -60,7 +60,7 @@ class Shared:
 
 
 class Generation:
-    """Receivers, courier, keeper and committer of one configuration.
+    """Receivers, courier, keeper, committer and finisher of one configuration.
 
     Args:
         config: The configuration.
@@ -112,6 +112,9 @@ class Generation:
             self.children.append(Child("keeper", partial(self._keep, hold)))
         if commitment is not None:
             self.children.append(Child("committer", partial(self._commit, commitment)))
+        hook_key = build.hook_key(config)
+        if config.node.completion.enabled or config.node.retention.outgoing_days:
+            self.children.append(Child("finisher", partial(self._finish, hook_key)))
 
     @property
     def receivers(self) -> list[Child]:
@@ -200,6 +203,13 @@ class Generation:
     def _deliver(self, ready: Ready) -> None:
         self._shared.ports.close()
         deliver(self.config, ready, self._shared.doorbell, self._client_tls, self._receipts)
+
+    def _finish(self, hook_key: bytes | None, ready: Ready) -> None:
+        self._shared.ports.close()
+        # SQLAlchemy takes its time to import, and no other process of a generation needs it.
+        from dicomanon_node.node.finishing import finish  # noqa: PLC0415  (as above)
+
+        finish(self.config, hook_key, ready)
 
     def _keep(self, hold: Area, ready: Ready) -> None:
         self._shared.ports.close()

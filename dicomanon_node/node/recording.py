@@ -88,6 +88,7 @@ def record(config: Config, ready: Ready) -> None:
         config.node.ledger.path,
         logs.get(),
         retention_days=config.node.ledger.retention_days,
+        tracks_studies=config.node.completion.enabled,
     )
     ready()
     recorder.run(stop)

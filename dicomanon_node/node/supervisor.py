@@ -375,7 +375,7 @@ class Supervisor:
         if self._signals.asked:
             self._log.event("node.draining", signal=self._signals.asked[0].name, deadline_s=DRAIN_S)
         receivers = [child for child in self._children if child.role == "receiver"]
-        couriers = [child for child in self._children if child.role == "courier"]
+        couriers = [child for child in self._children if child.role in {"courier", "finisher"}]
         is_clean = self._end_children(receivers, _STOP_RECEIVERS_S)
         # The courier goes after them, so that what has just been received may still be delivered,
         # and who writes down what they did goes last.

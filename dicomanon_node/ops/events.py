@@ -71,6 +71,8 @@ _FROM = (k.ASSOCIATION, k.CALLING_AET)
 _UIDS = (k.STUDY_UID, k.SERIES_UID, k.SOP_INSTANCE_UID)
 _OBJECT = (k.SOP_CLASS, k.TRANSFER_SYNTAX)
 _QUEUED = (k.DESTINATION, k.SOP_INSTANCE_UID)
+_HOOK = (k.HOOK, k.STUDY, k.STUDY_UID, k.REVISION)
+_MISSED = (k.REASON, k.EXIT_CODE, k.HTTP_STATUS, k.ERROR, k.ATTEMPT)
 _CONFIGURATION = (k.FILE, k.PATH, k.MESSAGE)
 
 _DECLARED = (
@@ -570,6 +572,64 @@ _DECLARED = (
         "Somebody put instances that had failed back into the queue, on the console.",
         k.DESTINATION,
         k.COUNT,
+    ),
+    # Complete studies, and what is old.
+    _declare(
+        "study.completed",
+        Level.INFO,
+        "A study is complete; with a revision above 1, complete again with more.",
+        k.STUDY,
+        k.STUDY_UID,
+        k.REVISION,
+        k.SERIES,
+        k.INSTANCES,
+        k.BYTES,
+        k.DESTINATION_COUNT,
+    ),
+    _declare(
+        "hook.told", Level.INFO, "A hook was told of a complete study.", *_HOOK, k.ATTEMPT, k.MS
+    ),
+    _declare(
+        "hook.failed",
+        Level.WARNING,
+        "A hook could not be told of a complete study; it is tried again.",
+        *_HOOK,
+        *_MISSED,
+        k.RETRY_S,
+    ),
+    _declare(
+        "hook.given_up",
+        Level.ERROR,
+        "A hook could not be told of a complete study, and is not tried again.",
+        *_HOOK,
+        *_MISSED,
+    ),
+    _declare(
+        "completion.failed",
+        Level.ERROR,
+        "Ledger or journals cannot be used, so no study is completed; it is tried again.",
+        k.ERROR,
+    ),
+    _declare(
+        "studylist.failed",
+        Level.ERROR,
+        "The list of complete studies cannot be written; it is tried again.",
+        k.ERROR,
+    ),
+    _declare(
+        "retention.removed",
+        Level.INFO,
+        "Old objects, all of them delivered, were removed from outgoing.",
+        k.FILES,
+        k.BYTES,
+        k.DIRECTORIES,
+        k.KEPT,
+    ),
+    _declare(
+        "retention.failed",
+        Level.ERROR,
+        "Outgoing, spool or ledger cannot be used, so nothing is removed; it is tried again.",
+        k.ERROR,
     ),
     # The log itself.
     _declare(

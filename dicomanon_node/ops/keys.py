@@ -44,7 +44,7 @@ MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
 ROLE = Key(
     "role",
-    "what the process does: receiver, courier, keeper, recorder, committer, admin",
+    "what the process does: receiver, courier, keeper, recorder, committer, finisher, admin",
     judges.WORD,
 )
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
@@ -123,6 +123,16 @@ WITH_TOKEN = Key("with_token", "true: nobody gets in without the token", judges.
 # Storage Commitment.
 TRANSACTION = Key("transaction", "the request: a keyed hash of its Transaction UID", judges.HEX)
 UNCOMMITTED = Key("uncommitted", "instances that are not committed", judges.COUNT)
+
+# Complete studies.
+REVISION = Key(
+    "revision", "how often the study has been complete, with more each time", judges.COUNT
+)
+HOOK = Key("hook", "command or url", judges.WORD)
+HTTP_STATUS = Key("http_status", "status of the web server's answer", judges.COUNT)
+FILES = Key("files", "files removed from outgoing", judges.COUNT)
+DIRECTORIES = Key("directories", "directories removed that were left empty", judges.COUNT)
+KEPT = Key("kept", "files that are old enough and in use, so that they stay", judges.COUNT)
 
 # Other libraries.
 LOGGER = Key("logger", "the library's logger", judges.LOGGER)
