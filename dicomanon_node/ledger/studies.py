@@ -181,8 +181,10 @@ class Studies:
 
     def associations(self, study: OpenStudy) -> set[str]:
         """The associations that brought what is new of a study."""
-        query = select(RECEIPTS.c.association).distinct().where(
-            *_of(study), RECEIPTS.c.id > study.told_receipt
+        query = (
+            select(RECEIPTS.c.association)
+            .distinct()
+            .where(*_of(study), RECEIPTS.c.id > study.told_receipt)
         )
         with self._engine.begin() as connection:
             return set(connection.scalars(query))

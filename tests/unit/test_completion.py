@@ -228,5 +228,3 @@ def test_the_folder_of_a_study_ends_where_series_begin(
 
 def test_a_study_that_is_not_written_has_no_folder() -> None:
     assert StudyFolder(LAYOUT).of(None) is None
-
-

@@ -7,9 +7,6 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from pydicom import dcmread
 from support_ledger import stored
 from support_logs import Recorded
 from support_node import SMALL, is_alive, wait_until
+from support_web import serving
 
 from dicomanon_node.completion.command import Command
 from dicomanon_node.completion.folder import StudyFolder
@@ -92,49 +90,6 @@ def test_a_node_that_stops_does_not_wait_for_a_command() -> None:
     stop.set()
     with pytest.raises(UntoldError):
         Command(["sleep", "600"], 600).tell(b"", stop)
-
-
-class Web(ThreadingHTTPServer):
-    """A web server that answers what it is told to, and keeps what it got."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802  (http.server's)
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                web.got.append((self.path, dict(self.headers.items()), body))
-                self.send_response(web.status)
-                if web.status in range(300, 400):
-                    self.send_header("Location", f"http://127.0.0.1:{web.server_port}/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook?site=1"
-
-
-@contextmanager
-def serving() -> Iterator[Web]:
-    web = Web()
-    thread = threading.Thread(target=web.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield web
-    finally:
-        web.shutdown()
-        web.server_close()
-        thread.join()
 
 
 def test_a_web_address_gets_the_document_signed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +169,13 @@ class Scripted:
 def told(tmp_path: Path, count: int = 1) -> Studies:
     """A ledger with complete studies, and word of them left for a command."""
     with Ledger(engine_of(tmp_path / "l.sqlite", is_writer=True), tracks_studies=True) as ledger:
-        ledger.ingest([stored(1, study_uid=f"2.25.{n}", sop_instance_uid=f"1.{n}") for n in
-                       range(1, count + 1)], {})
+        ledger.ingest(
+            [
+                stored(1, study_uid=f"2.25.{n}", sop_instance_uid=f"1.{n}")
+                for n in range(1, count + 1)
+            ],
+            {},
+        )
     studies = Studies(engine_of(tmp_path / "l.sqlite", is_writer=True))
     for study in studies.open():
         studies.complete(
@@ -223,7 +183,9 @@ def told(tmp_path: Path, count: int = 1) -> Studies:
             0,
             ("command",),
             lambda made: {
-                "study": made.study, "study_uid": made.study_uid, "revision": made.revision
+                "study": made.study,
+                "study_uid": made.study_uid,
+                "revision": made.revision,
             },
         )
     return studies
@@ -250,9 +212,7 @@ def test_a_miss_is_tried_again_later_and_others_go_on(tmp_path: Path) -> None:
 def test_what_fails_for_long_is_given_up_and_that_is_an_error(tmp_path: Path) -> None:
     log, now = Recorded(), [0]
     tells = Scripted(*[MissedError("timeout")] * 3)
-    teller = Teller(
-        "command", told(tmp_path), tells, Patience(10, 15), log, now_us=lambda: now[0]
-    )
+    teller = Teller("command", told(tmp_path), tells, Patience(10, 15), log, now_us=lambda: now[0])
     for now[0] in (0, 10_000_000, 30_000_000, 10**15):
         teller.turn(NEVER)
     assert [name for name, _ in log.events] == ["hook.failed", "hook.failed", "hook.given_up"]
@@ -343,5 +303,3 @@ def test_a_list_that_cannot_be_written_is_told_once_and_the_old_one_stays(tmp_pa
     clock[0] = 6.0
     listed.turn()
     assert path.read_text() == ""
-
-

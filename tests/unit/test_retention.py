@@ -33,8 +33,13 @@ class Site:
         self.told: list[str] = []
 
     def put(
-        self, number: int, *, destinations: tuple[str, ...] = (), directory: str = DIRECTORY,
-        content: bytes = b"object", **changes: Any,  # noqa: ANN401  (of a receipt)
+        self,
+        number: int,
+        *,
+        destinations: tuple[str, ...] = (),
+        directory: str = DIRECTORY,
+        content: bytes = b"object",
+        **changes: Any,  # noqa: ANN401  (of a receipt)
     ) -> Path:
         """Commit an object as a receiver does, and take its receipt in; its file."""
         record = stored(number, at=1, directory=directory, destinations=destinations, **changes)
