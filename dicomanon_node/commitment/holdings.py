@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicomanon_node.commitment.answering import Holding, UnavailableError
@@ -65,6 +65,8 @@ class LedgerHoldings:
             select(r.id, r.original_instance, r.sop_class, d.queued_at, d.delivered_at)
             .select_from(RECEIPTS.outerjoin(DELIVERIES, r.sop_instance_uid == d.sop_instance_uid))
             .where(r.original_instance.in_(hashes))
+            # What retention has removed, and no destination ever got, is nowhere any more.
+            .where(or_(r.removed_at.is_(None), d.destination.is_not(None)))
         )
         receipts: dict[int, tuple[str, Holding]] = {}
         with engine.connect() as connection:

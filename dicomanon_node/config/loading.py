@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from dicomanon_node.config.checks import node_faults, rule_name_faults, study_faults, uses_tls
 from dicomanon_node.config.documents import read_json, read_toml
-from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig, Section
+from dicomanon_node.config.model import DicomDestination, FolderDestination, NodeConfig
 from dicomanon_node.config.problems import join
 from dicomanon_node.config.rulefiles import RuleBook, compile_rules, missing_defaults
+from dicomanon_node.config.section import Section
 from dicomanon_node.config.settings import Settings
 from dicomanon_node.config.shape import Location, faults
 from dicomanon_node.deid.table import TABLE_EDITION

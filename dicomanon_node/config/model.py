@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dicomanon_node.config.completion import Completion, Retention
-from dicomanon_node.config.section import Seconds, Section
+from dicomanon_node.config.section import DAY_S, Seconds, Section
 from dicomanon_node.config.values import (
     AETitle,
     DestinationName,
@@ -360,9 +360,9 @@ class Commitment(Section):
     """On the request's association while it lasts and then on a new one, or one of both only."""
     settle_s: Seconds = 10.0
     """Seconds an instance may be unknown to the ledger before it is reported as not here."""
-    wait_s: Annotated[float, Field(gt=0, le=30 * _DAY_S)] = 3600.0
+    wait_s: Annotated[float, Field(gt=0, le=30 * DAY_S)] = 3600.0
     """Seconds to wait for deliveries in mode "destination"."""
-    give_up_s: Annotated[float, Field(gt=0, le=30 * _DAY_S)] = float(_DAY_S)
+    give_up_s: Annotated[float, Field(gt=0, le=30 * DAY_S)] = float(DAY_S)
     """Seconds after which a report that nobody takes is given up."""
     max_instances: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     """Instances in one request; 256 bytes of memory each."""

@@ -17,9 +17,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from dicomanon_node.config.loading import SCHEMA_KEY
-from dicomanon_node.config.model import NodeConfig, Section
+from dicomanon_node.config.model import NodeConfig
 from dicomanon_node.config.options import CODES
 from dicomanon_node.config.rulemodel import Entry, StationsFile, StudiesFile
+from dicomanon_node.config.section import Section
 from dicomanon_node.deid.plan import AVAILABLE_OPTIONS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
