@@ -292,6 +292,7 @@ class ReceivedInstance:
             crosswalk.tell(names["PatientID"], names["StudyInstanceUID"], like, is_new=is_new)
         hashed = receipts.origins.hash_often
         path = committed.outgoing_path
+        directory, _, file_name = str(path).rpartition("/") if path is not None else (None, "", "")
         receipts.stored(
             Common(
                 study=rules.name,
@@ -306,14 +307,14 @@ class ReceivedInstance:
                 calling_aet=self._association.calling_aet,
                 destinations=settings.forwarded_to(rules),
                 is_written=settings.is_written(rules),
-                directory=None if path is None else "/".join(path.parts[:-1]),
+                directory=directory,
             ),
             names["SOPInstanceUID"],
             self._request.sop_instance_uid,
             self._received_bytes,
             is_duplicate=committed.is_duplicate,
             is_variant=committed.is_variant,
-            file_name="" if path is None else path.name,
+            file_name=file_name,
         )
 
     # What is told of it.

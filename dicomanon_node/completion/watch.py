@@ -15,8 +15,12 @@ from typing import Final
 from dicomanon_node.completion.freshness import Freshness
 from dicomanon_node.ledger.studies import Completed, OpenStudy, Studies
 
-DELIVERED_LOOK_S: Final = 5.0
-"""How often it is asked whether a study that waits for its destinations has arrived, seconds."""
+SOONEST_LOOK_S: Final = 5.0
+LATEST_LOOK_S: Final = 300.0
+"""How often it is asked whether a study has arrived at its destinations, seconds: the longer it
+has waited, the less often, since a destination that is down for days makes many wait."""
+
+_LOOKS_PER_AGE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Watch:
         )
         completed = []
         for study in found:
-            if self._is_over(study, fresh_at, closings) and self._has_arrived(study):
+            if self._is_over(study, fresh_at, closings) and self._has_arrived(study, fresh_at):
                 made = self._studies.complete(study, self._now_us(), self._channels, self._describe)
                 if made is not None:
                     completed.append(made)
@@ -96,7 +100,7 @@ class Watch:
             return True
         return bool(closings) and self._studies.associations(study) <= closings
 
-    def _has_arrived(self, study: OpenStudy) -> bool:
+    def _has_arrived(self, study: OpenStudy, fresh_at: int) -> bool:
         if not self._when.is_after_delivery:
             return True
         now = self._clock()
@@ -104,5 +108,6 @@ class Watch:
             return False
         if self._studies.is_delivered(study):
             return True
-        self._look_again[study.id] = now + DELIVERED_LOOK_S
+        wait_s = (fresh_at - study.last_at) / 1_000_000 / _LOOKS_PER_AGE
+        self._look_again[study.id] = now + min(max(wait_s, SOONEST_LOOK_S), LATEST_LOOK_S)
         return False

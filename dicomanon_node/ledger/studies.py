@@ -147,20 +147,22 @@ class Studies:
 
     Args:
         engine: Its database, as a writer.
+        reader: The same as a reader, who waits for no writer; None: as a writer.
 
     Raises:
         SchemaError: It is of a later version than this program.
         SQLAlchemyError: The database does not work.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reader: Engine | None = None) -> None:
         self._engine = engine
+        self._reader = reader or engine
         with engine.begin() as connection:
             schema.migrate(connection)
 
     def positions(self) -> dict[str, int]:
         """How far each journal has been read, by its name."""
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             rows = connection.execute(select(POSITIONS.c.journal, POSITIONS.c.position))
             return {row.journal: row.position for row in rows}
 
@@ -168,13 +170,13 @@ class Studies:
         """Those that something has come of, whoever has waited longest first."""
         c = STUDIES.c
         query = select(*_STUDY).where(c.is_open).order_by(c.last_at)
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             return [OpenStudy(*row) for row in connection.execute(query)]
 
     def closings(self, since: int) -> set[str]:
         """Identifiers of the associations that ended since a time, microseconds."""
         query = select(NOTES.c.facts).where(NOTES.c.kind == _CLOSED_KIND, NOTES.c.at >= since)
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             return {
                 str(json.loads(facts).get("association")) for facts in connection.scalars(query)
             }
@@ -186,7 +188,7 @@ class Studies:
             .distinct()
             .where(*_of(study), RECEIPTS.c.id > study.told_receipt)
         )
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             return set(connection.scalars(query))
 
     def is_delivered(self, study: OpenStudy) -> bool:
@@ -198,7 +200,7 @@ class Studies:
             .where(*_of(study), _UNDELIVERED)
             .limit(1)
         )
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             return connection.execute(query).first() is None
 
     def complete(
@@ -253,7 +255,7 @@ class Studies:
             .order_by(TELLINGS.c.id)
             .limit(1)
         )
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             row = connection.execute(query).first()
         return None if row is None else Telling(*row)
 
@@ -269,14 +271,14 @@ class Studies:
         """Those that are complete as they are, the first completed first."""
         c = STUDIES.c
         query = select(*_STUDY).where(~c.is_open, c.revision > 0).order_by(c.id)
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             return [OpenStudy(*row) for row in connection.execute(query)]
 
     def mark(self) -> tuple[int, int]:
         """Something that is different once other studies, or other revisions, are complete."""
         c = STUDIES.c
         query = select(func.count(), func.coalesce(func.sum(c.revision), 0))
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             row = connection.execute(query.where(~c.is_open, c.revision > 0)).one()
         return row[0], row[1]
 
@@ -289,12 +291,13 @@ class Studies:
             .order_by(c.id)
             .limit(_FILES)
         )
-        with self._engine.begin() as connection:
+        with self._reader.begin() as connection:
             return [(row[0], row[1] or f"{row[2]}.dcm") for row in connection.execute(query)]
 
     def close(self) -> None:
         """Give the database back."""
         self._engine.dispose()
+        self._reader.dispose()
 
     def _change(self, telling: Telling, **values: object) -> None:
         with self._engine.begin() as connection:

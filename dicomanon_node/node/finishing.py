@@ -65,7 +65,8 @@ class Finisher:
     def __init__(self, config: Config, log: TellEvent, key: bytes | None) -> None:
         node, settings = config.node, config.node.completion
         self._log = log
-        self._studies = Studies(engine_of(node.ledger.path, is_writer=True))
+        writer = engine_of(node.ledger.path, is_writer=True)  # first: it makes the file
+        self._studies = Studies(writer, engine_of(node.ledger.path, is_writer=False))
         folder = StudyFolder(node.storage.layout)
         channels: dict[str, Tells] = {}
         if settings.hook_command:

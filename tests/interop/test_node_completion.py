@@ -1,8 +1,10 @@
 """A living node tells of complete studies, whoever is killed, hangs or is away."""
 
+import hmac
 import json
 import os
 import random
+import secrets
 import signal
 import sqlite3
 import sys
@@ -66,7 +68,11 @@ def test_studies_are_told_to_log_command_web_and_list_without_identity(tmp_path:
         planted |= identifiers(read(path))
     listed = tmp_path / "node" / "var" / "studylist"
     with serving() as web:
+        key = tmp_path / "webhook.key"
+        key.write_text(secrets.token_hex(32))
+        key.chmod(0o600)
         toml = QUIET + f'hook_url = "{web.url}"\nstudylist = "var/studylist"\n' + saving(tmp_path)
+        toml += f'hook_key_file = "{key}"\n'
         with running_node(tmp_path / "node", toml=toml) as node:
             node.store_all(*SMALL)
             stored = node.events("instance.stored")
@@ -83,6 +89,10 @@ def test_studies_are_told_to_log_command_web_and_list_without_identity(tmp_path:
     assert {each["study_uid"]: each for each in told} == {
         (each := json.loads(body))["study_uid"]: each for _, _, body in web.got
     }
+    for _, headers, body in web.got:
+        signed = headers["X-Dicomanon-Timestamp"].encode() + b"." + body
+        digest = hmac.digest(bytes.fromhex(key.read_text()), signed, "sha256").hex()
+        assert headers["X-Dicomanon-Signature"] == f"sha256={digest}"
     for each in told:
         assert series[each["study_uid"]] in [entry["series_uid"] for entry in each["series"]]
         directory = node.outgoing / each["directory"]

@@ -1,5 +1,6 @@
 """What the ledger is asked: receipts by keyed hash of the original UID."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,15 @@ def test_without_a_ledger_it_cannot_be_told_and_later_it_can(tmp_path: Path) -> 
     with Ledger(engine_of(path, is_writer=True)) as ledger:
         ledger.ingest([stored("1.2.3", "2.25.3")], {})
         assert "1.2.3" in asks.find(["1.2.3"])
+
+
+def test_what_retention_removed_and_nobody_got_is_not_held_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(engine_of(path, is_writer=True)) as ledger:
+        ledger.ingest([stored("1.2.3", "2.25.1"), stored("1.2.4", "2.25.2", 1, ("pacs",))], {})
+    assert set(holdings(path).find(["1.2.3", "1.2.4"])) == {"1.2.3", "1.2.4"}
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE receipts SET removed_at = 7")
+    connection.close()
+    assert set(holdings(path).find(["1.2.3", "1.2.4"])) == {"1.2.4"}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from pydicom import dcmread
 from support_ledger import stored
 from support_logs import Recorded
@@ -23,6 +24,7 @@ from dicomanon_node.completion.outcome import MissedError, UntoldError
 from dicomanon_node.completion.studylist import StudyList, line
 from dicomanon_node.completion.teller import Patience, Teller
 from dicomanon_node.completion.webhook import Webhook
+from dicomanon_node.config.completion import Completion
 from dicomanon_node.ledger.database import engine_of
 from dicomanon_node.ledger.store import Ledger
 from dicomanon_node.ledger.studies import Studies
@@ -303,3 +305,29 @@ def test_a_list_that_cannot_be_written_is_told_once_and_the_old_one_stays(tmp_pa
     clock[0] = 6.0
     listed.turn()
     assert path.read_text() == ""
+
+
+def test_a_program_is_named_by_an_absolute_path_or_found_in_path() -> None:
+    for program in ("/opt/arrived", "arrived"):
+        assert Completion(hook_command=(program, "a/b")).hook_command[0] == program
+    with pytest.raises(ValidationError, match="absolute path"):
+        Completion(hook_command=("hooks/arrived",))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x/t0ken",
+        "http:///t0ken",
+        "t0ken",
+        "http://a b/t0ken",
+        "http://x/#t0ken",
+        "http://x:99999/t0ken",
+        "http://é/t0ken",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Completion(hook_url=url)
+    [problem] = refused.value.errors()
+    assert "t0ken" not in problem["msg"]

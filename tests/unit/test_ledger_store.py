@@ -232,6 +232,19 @@ def test_a_step_keeps_what_was_there_and_is_taken_once(path: Path) -> None:
     assert rows(path, "SELECT sop_instance_uid, later FROM receipts") == [("2.25.300001", "x")]
 
 
+def test_a_ledger_from_before_completion_gets_its_columns(path: Path) -> None:
+    engine = engine_of(path, is_writer=True)
+    with engine.begin() as connection:
+        schema.migrate(connection, schema.STEPS[:2])
+        for name in ("directory", "file_name", "removed_at"):  # as the first step made it then
+            connection.execute(text(f"ALTER TABLE receipts DROP COLUMN {name}"))
+    before = stored(1, directory="A/B")
+    with opened(path) as ledger:
+        ledger.ingest([before], {})
+    assert [receipt.directory for receipt in reading(path).find(Wanted())] == ["A/B"]
+    assert rows(path, "SELECT * FROM studies UNION SELECT 1,1,1,1,1,1,1,1 FROM tellings") == []
+
+
 def test_a_step_that_fails_changes_nothing(path: Path) -> None:
     opened(path).close()
 
