@@ -289,9 +289,9 @@ class Supervisor:
             self._take_over(config)
         except ConfigError as error:
             problems = error.problems
-        except (StartError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is: the node goes on as it was)
             self._log.event("internal.error", where="supervisor", error=error)
-            problems = (Problem("", "", "its processes could not be started; the log says more"),)
+            problems = (Problem("", "", "it could not be put to use; the log says more"),)
         else:
             self._log.event(
                 "node.reloaded",
