@@ -35,6 +35,7 @@ class CrosswalkWriter:
         self._receipts = receipts
         self._key = key
         self._told: dict[tuple[str, str], set[str]] = {}
+        self._told_count = 0
         self._lock = threading.Lock()
 
     def tell(self, patient: str, study_uid: str, like: Deidentifier, *, is_new: bool) -> None:
@@ -61,9 +62,11 @@ class CrosswalkWriter:
         if not self._receipts.link(self._key.seal(person, patient, study_uid, now())):
             return
         with self._lock:
-            if len(self._told) >= _MOST_REMEMBERED:
-                self._told.clear()
+            # Marks are counted, not studies: a sender may say something else in each object.
+            if self._told_count >= _MOST_REMEMBERED:
+                self._told, self._told_count = {}, 0
             self._told.setdefault((patient, study_uid), set()).add(mark)
+            self._told_count += 1
 
 
 def _person(like: Deidentifier) -> Person:

@@ -249,3 +249,17 @@ def test_where_receipts_are_required_it_is_refused_and_kept(
     [record] = node.of(Stored)
     assert isinstance(record, Stored)
     assert record.is_duplicate
+
+
+def test_what_the_crosswalk_remembers_of_one_study_is_bounded(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomanon_node.ledger.telling._MOST_REMEMBERED", 5)
+    node = make()
+    for number in range(23):  # of one study and patient, each with a number of its own
+        dataset = basic_dataset(SOPInstanceUID=f"2.25.77{number}", AccessionNumber=f"A{number}")
+        assert node.receive(encode(dataset), f"2.25.77{number}").status == 0
+    assert len(node.of(Link)) == 23
+    writer = node.receiver.crosswalk
+    assert writer is not None
+    assert sum(map(len, writer._told.values())) <= 5
