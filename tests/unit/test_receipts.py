@@ -18,7 +18,7 @@ from dicomanon_node.ledger.journal import Journal
 from dicomanon_node.ledger.origins import Origins
 from dicomanon_node.ledger.reading import Journals
 from dicomanon_node.ledger.receipts import ReceiptWriter
-from dicomanon_node.ledger.records import Link, Record, Refusal, Stored
+from dicomanon_node.ledger.records import LONGEST_BYTES, Link, Record, Refusal, Stored
 from dicomanon_node.ledger.telling import CrosswalkWriter
 from dicomanon_node.network.service import AssociationFacts, Outcome, StoreRequest
 from dicomanon_node.ops import logs
@@ -263,3 +263,18 @@ def test_what_the_crosswalk_remembers_of_one_study_is_bounded(
     writer = node.receiver.crosswalk
     assert writer is not None
     assert sum(map(len, writer._told.values())) <= 5
+
+
+def test_however_long_a_name_is_its_entry_fits_into_a_record(make: Make) -> None:
+    node = make()
+    data = encode(basic_dataset(SOPInstanceUID="2.25.771", PatientName="SOMEBODY^ELSE1"))
+    short, long = b"SOMEBODY^ELSE1", b"\xc4" * 2_000
+    head = b"\x10\x00\x10\x00PN"
+    before, after = (head + len(text).to_bytes(2, "little") + text for text in (short, long))
+    assert data.count(before) == 1
+    assert node.receive(data.replace(before, after), "2.25.771").status == 0
+    [link] = node.of(Link)
+    assert isinstance(link, Link)
+    assert CROSSWALK.open(link).patient_name == "\u00c4" * 256
+    for path in (node.directory / "spool" / "journal").iterdir():
+        assert max(map(len, path.read_bytes().splitlines())) < LONGEST_BYTES
