@@ -28,7 +28,7 @@ from dicomanon_node.node.console_place import ConsolePlace
 from dicomanon_node.node.control import Control, Document
 from dicomanon_node.node.counting import Counting
 from dicomanon_node.node.delivering import RingingFacts
-from dicomanon_node.node.generation import Generation, Shared, StartError, receiver_count
+from dicomanon_node.node.generation import Generation, Shared, receiver_count
 from dicomanon_node.node.notices import configure_logs, tell_warnings
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.readiness import Readiness
