@@ -22,7 +22,7 @@ _STUDY_INSTANCE_UID: Final = 0x0020000D
 
 _MOST_REMEMBERED: Final = 65_536
 _LONGEST: Final = 256
-"""Characters kept of a value, four times what PS3.5 6.2 allows: entries have to fit into records."""
+"""Characters kept of a value, four times what PS3.5 6.2 allows: an entry has to fit a record."""
 
 
 class CrosswalkWriter:
