@@ -138,6 +138,11 @@ class Keeping:
             inflow.discard()
             self._fail(error)
 
+    def give_up(self) -> None:
+        """It is refused already, and larger than an object may be: it is not held."""
+        if self._inflow is not None:
+            self._fail(HoldError("not-kept"))
+
     def forget(self) -> None:
         """Nothing of it is needed any more, or it never came to its end."""
         inflow, self._inflow = self._inflow, None
@@ -171,7 +176,6 @@ class Keeping:
         try:
             self._share.cover(size)
         except Refused:
-            self._is_kept = False
             self._forget_original()
             return
         for fragment in fragments:
@@ -198,6 +202,7 @@ class Keeping:
         self.failure = error
 
     def _forget_original(self) -> None:
+        self._is_kept = False  # nor is what still comes
         self._head, self._tail = bytearray(), bytearray()
         self._share.release()
 

@@ -165,6 +165,7 @@ class ReceivedInstance:
         if keeping is not None:
             keeping.take(fragments)
         if self._refusal is not None:
+            self._bound_keeping(self._refusal)
             return
         try:
             self._check_size()
@@ -224,6 +225,13 @@ class ReceivedInstance:
     def _check_size(self) -> None:
         if self._received_bytes > self._receiver.settings.limits.object_bytes:
             raise Refused(Reason.OBJECT_TOO_LARGE)
+
+    def _bound_keeping(self, refusal: Refused) -> None:
+        # What a site wants to hold for its size has the hold's own bound, `hold.max_bytes`.
+        if self._keeping is None or refusal.reason is Reason.OBJECT_TOO_LARGE:
+            return
+        if self._received_bytes > self._receiver.settings.limits.object_bytes:
+            self._keeping.give_up()
 
     def _write_out(self, chunks: list[bytes | memoryview]) -> None:
         if self._file is None:

@@ -26,7 +26,7 @@ MAX_INSTANCES: Final = 100_000
 UNKNOWN_STUDY: Final = "-"
 """Stands for the study of what was refused before there was one."""
 
-_NO_LOG: Final = frozenset({"association.opened"})
+_NO_LOG: Final = frozenset({"association.opened", "association.ended"})
 """Not in the tail: the feed has them for the list of associations."""
 
 
@@ -148,6 +148,7 @@ class History:
         self._take: Mapping[str, Callable[[Line, float], None]] = {
             "association.opened": self._opened,
             "association.closed": self._closed,
+            "association.ended": self._gone,
             "association.rejected": self._rejected,
             "instance.stored": self._stored,
             "instance.refused": self._refused,
@@ -205,11 +206,14 @@ class History:
             )
 
     def _closed(self, line: Line, _now: float) -> None:
-        self.closed[_text(line, "how")] += 1
+        self.closed[_text(line, "how")] += _number(line, "count") or 1
+        self._gone(line, _now)
+
+    def _gone(self, line: Line, _now: float) -> None:
         self.associations.pop(_text(line, "association"), None)
 
     def _rejected(self, line: Line, _now: float) -> None:
-        self.rejected[_text(line, "reason")] += 1
+        self.rejected[_text(line, "reason")] += _number(line, "count") or 1
 
     def _stored(self, line: Line, now: float) -> None:
         name, size = _text(line, "study"), _number(line, "bytes")

@@ -23,7 +23,7 @@ from dicomanon_node.cli.common import (
 from dicomanon_node.config import Config
 from dicomanon_node.hold.area import Area
 from dicomanon_node.hold.entry import Entry
-from dicomanon_node.node import releasing
+from dicomanon_node.node import process, releasing
 from dicomanon_node.node.releasing import Releaser, Result
 from dicomanon_node.ops import judges
 from dicomanon_node.ops.silence import keep_quiet
@@ -63,6 +63,7 @@ def hold() -> None:
     The node need not run; while it does, changes take effect at once. What is done here
     is in the node's log.
     """
+    process.forbid_core_dumps()
 
 
 @hold.command("list")

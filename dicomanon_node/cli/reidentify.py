@@ -29,6 +29,7 @@ from dicomanon_node.ledger.queries import Receipts
 from dicomanon_node.ledger.receipts import now
 from dicomanon_node.ledger.records import Fact, Link, Note
 from dicomanon_node.ledger.store import Ledger
+from dicomanon_node.node import process
 from dicomanon_node.ops import judges
 
 _NAMES: Final = {
@@ -63,11 +64,13 @@ def reidentify(
     """
     if not reason.strip():
         raise click.UsageError("Say why: --reason must not be empty.")
+    process.forbid_core_dumps()
     config = load_config(config_dir, overrides)
     keys = _keys(config)
     found = Receipts(engine_of(config.node.ledger.path, is_writer=False)).links(name)
     facts: dict[str, Fact] = {
-        "subject": str(judges.SHORT_TEXT.accept(name)),
+        # What the crosswalk does not know may be anything, also the patient's own number.
+        "subject": str(judges.SHORT_TEXT.accept(name)) if found else judges.UNLISTED,
         "reason": str(judges.SHORT_TEXT.accept(reason.strip())),
         "entries": len(found),
         "keys": " ".join(sorted({link.key_id for link in found})),
@@ -97,6 +100,7 @@ def rekey(config_dir: Path, overrides: tuple[str, ...]) -> None:
     is cut short, run it again. When it says that no entry needs an old key any more, take
     that out of the configuration, and destroy it.
     """
+    process.forbid_core_dumps()
     config = load_config(config_dir, overrides)
     keys = _keys(config)
     today = next(iter(keys.values()))

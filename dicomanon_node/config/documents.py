@@ -15,7 +15,10 @@ from dicomanon_node.config.problems import escape, join
 from dicomanon_node.errors import ConfigError, Problem
 
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_BYTES = 64 * 1024 * 1024
+_MAX_DEPTH = 50
+"""What is in what, at most; rules need six. Deeper, whoever walks through it runs out of stack."""
 
 
 class _Object(dict[str, object]):
@@ -40,7 +43,7 @@ def read_toml(path: Path, text: str | None = None) -> dict[str, object]:
     if text is None:
         text = _read(path)
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         position = _TOML_POSITION.search(message)
@@ -52,6 +55,8 @@ def read_toml(path: Path, text: str | None = None) -> dict[str, object]:
         raise _broken(path, f"not valid TOML{where}: {reason}") from None
     except (RecursionError, ValueError):
         raise _broken(path, "not valid TOML: nested too deep or a number too long") from None
+    _check(content, path)
+    return content
 
 
 def read_json(path: Path, text: str | None = None) -> dict[str, object]:
@@ -69,7 +74,6 @@ def read_json(path: Path, text: str | None = None) -> dict[str, object]:
     text = text.removeprefix("\ufeff")  # some editors begin a file with a byte order mark
     try:
         content = json.loads(text, object_pairs_hook=_Object, parse_constant=_no_constant)
-        repeated = list(_repeated(content, ()))
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise _broken(path, f"not valid JSON at {where}: {error.msg}") from None
@@ -77,6 +81,8 @@ def read_json(path: Path, text: str | None = None) -> dict[str, object]:
         raise _broken(path, "not valid JSON: NaN and Infinity are no JSON numbers") from None
     except (RecursionError, ValueError):
         raise _broken(path, "not valid JSON: nested too deep or a number too long") from None
+    _check(content, path)
+    repeated = _repeated(content, ())
     if not isinstance(content, dict):
         raise _broken(path, 'must be one object, written {"name": {...}, ...}')
     if repeated:
@@ -100,6 +106,24 @@ def _read(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _broken(path, f"not UTF-8 text at line {line}") from None
+
+
+def _check(content: object, path: Path) -> None:
+    """Refuse what others could not work with: too deep, or text that has no encoding."""
+    values, depth = [content], 0
+    while values:
+        if depth > _MAX_DEPTH:
+            raise _broken(path, f"nested deeper than {_MAX_DEPTH}")
+        depth += 1
+        inner: list[object] = []
+        for value in values:
+            if isinstance(value, dict):
+                inner += (*value, *value.values())
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, str) and _SURROGATE.search(value):
+                raise _broken(path, "half a character: a \\uD800 to \\uDFFF that stands alone")
+        values = inner
 
 
 def _repeated(value: object, path: tuple[str | int, ...]) -> list[str]:

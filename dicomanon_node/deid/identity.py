@@ -149,6 +149,8 @@ _OWN = {0x00100010: Kind.OWN_NAME, 0x00100020: Kind.OWN_NUMBER}
 
 # An object has some dozens. Thousands would make each search as slow as its sender likes.
 _MAX_SOURCES = 1_000
+_MAX_SOURCE_BYTES = 1 << 17
+"""Of all of them together; a thousand names of 64 characters have half of it."""
 # Characters that are looked at closely: some seconds of work. The text of a real object is
 # looked at some times over; the largest reports have a few million characters.
 _MAX_WORK = 1 << 25
@@ -178,7 +180,7 @@ class Identity:
         constants: What the rules set, which is no identifier whatever the object says.
     """
 
-    __slots__ = ("_constants", "_needles", "_retained", "_sought", "_work", "uids")
+    __slots__ = ("_constants", "_needles", "_retained", "_size", "_sought", "_work", "uids")
 
     def __init__(self, constants: Iterable[Source] = ()) -> None:
         self._sought: set[Source] = set()
@@ -186,6 +188,7 @@ class Identity:
         self._constants = frozenset(constants)
         self._needles: Needles | None = None
         self._work = 0
+        self._size = 0
         self.uids: set[bytes] = set()
 
     def add(
@@ -211,7 +214,8 @@ class Identity:
             return
         sources.add(source)
         self._needles = None
-        if len(sources) > _MAX_SOURCES:
+        self._size += len(raw)
+        if len(sources) > _MAX_SOURCES or self._size > _MAX_SOURCE_BYTES:
             raise Refused(Reason.TOO_MANY_ELEMENTS, tag)
 
     def add_uid(self, original: bytes, new: bytes = b"") -> None:

@@ -14,6 +14,7 @@ from enum import Enum
 
 from dicomanon_node.deid.spelling import folded
 from dicomanon_node.deid.trade import EPONYMS, TITLES, eponym_heads, trade_words
+from dicomanon_node.errors import Reason, Refused
 
 # Runs of one kind of character. What is written without spaces is searched for elsewhere.
 _TOKEN = re.compile("[^\\W\\d_\u2e80-\U0010ffff]+|\\d+")
@@ -27,6 +28,10 @@ _MIN_PHONE = 8
 _SHORT_GAP = re.compile(r"[ _/-]?\Z")
 _PUNCTUATION = re.compile("[.,]")
 _MIN_PLURAL = 5
+_MAX_BEGINNINGS = 1 << 25
+"""Squares of the lengths of what is joined from tokens, together: twice the characters of all
+their beginnings. A thousand terms of 100 characters have a third of it; a single one of 64 KB
+would take gigabytes."""
 _MIN_SURE_LETTERS, _MIN_SURE_CHARACTERS = 5, 6
 
 
@@ -83,6 +88,9 @@ class Terms:
     Args:
         terms: By spelling: folded, without separators.
         names: What belongs together.
+
+    Raises:
+        Refused: TOO_MANY_ELEMENTS if they are longer than those of any real object.
     """
 
     __slots__ = ("_beginnings", "_names", "terms")
@@ -90,11 +98,11 @@ class Terms:
     def __init__(self, terms: Mapping[str, Term], names: Names) -> None:
         self.terms = terms
         self._names = names
+        joined = [spelling for spelling, term in terms.items() if term.most > 1]
+        if sum(len(spelling) ** 2 for spelling in joined) > _MAX_BEGINNINGS:
+            raise Refused(Reason.TOO_MANY_ELEMENTS)
         self._beginnings = frozenset(
-            spelling[:length]
-            for spelling, term in terms.items()
-            if term.most > 1
-            for length in range(1, len(spelling))
+            spelling[:length] for spelling in joined for length in range(1, len(spelling))
         )
 
     def spans(

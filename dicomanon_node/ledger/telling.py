@@ -21,6 +21,8 @@ _BIRTH_DATE: Final = 0x00100030
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 
 _MOST_REMEMBERED: Final = 65_536
+_LONGEST: Final = 256
+"""Characters kept of a value, four times what PS3.5 6.2 allows: an entry has to fit a record."""
 
 
 class CrosswalkWriter:
@@ -35,6 +37,7 @@ class CrosswalkWriter:
         self._receipts = receipts
         self._key = key
         self._told: dict[tuple[str, str], set[str]] = {}
+        self._told_count = 0
         self._lock = threading.Lock()
 
     def tell(self, patient: str, study_uid: str, like: Deidentifier, *, is_new: bool) -> None:
@@ -61,9 +64,11 @@ class CrosswalkWriter:
         if not self._receipts.link(self._key.seal(person, patient, study_uid, now())):
             return
         with self._lock:
-            if len(self._told) >= _MOST_REMEMBERED:
-                self._told.clear()
+            # Marks are counted, not studies: a sender may say something else in each object.
+            if self._told_count >= _MOST_REMEMBERED:
+                self._told, self._told_count = {}, 0
             self._told.setdefault((patient, study_uid), set()).add(mark)
+            self._told_count += 1
 
 
 def _person(like: Deidentifier) -> Person:
@@ -74,14 +79,14 @@ def _person(like: Deidentifier) -> Person:
 
     def text(tag: int) -> str:
         raw, is_name = elements.value(tag) or b"", tag == _PATIENT_NAME
-        return charset.decode(raw, character_set, is_name=is_name).strip(" \0")
+        return charset.decode(raw, character_set, is_name=is_name).strip(" \0")[:_LONGEST]
 
     return Person(
         patient_id=text(_PATIENT_ID),
         patient_name=text(_PATIENT_NAME),
         issuer=text(_ISSUER_OF_PATIENT_ID),
         birth_date=text(_BIRTH_DATE),
-        study_uid=elements.ascii(_STUDY_INSTANCE_UID),
+        study_uid=elements.ascii(_STUDY_INSTANCE_UID)[:_LONGEST],
         accession_number=text(_ACCESSION_NUMBER),
         days=like.patient.days,
     )

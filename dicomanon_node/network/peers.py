@@ -62,7 +62,7 @@ class PeerCertificate:
         """Whether it is the one meant by `sha256:...`, or by a name."""
         if expected.startswith("sha256:"):
             return expected == f"sha256:{self.fingerprint}"
-        return expected.lower() in self.names
+        return folded(expected) in self.names
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,14 @@ def _is_bound(ae_title: str, peers: Sequence[Peer]) -> bool:
     return any(
         peer.certificate and peer.ae_title and peer.ae_title.strip() == ae_title for peer in peers
     )
+
+
+def folded(name: str) -> str:
+    """A certificate's name without letter case, of which only ASCII has any here (RFC 4343).
+
+    `str.lower` alone would make a "k" of U+212A, which is another name.
+    """
+    return name.lower() if name.isascii() else name
 
 
 def judged_ae_title(text: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from dicomanon_node.errors import NodeError
-from dicomanon_node.network.peers import PeerCertificate
+from dicomanon_node.network.peers import PeerCertificate, folded
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -318,4 +318,4 @@ def _names(certificate: Mapping[str, Any] | None) -> frozenset[str]:
     if not found:
         parts = [part for group in certificate.get("subject", ()) for part in group]
         found = [str(value) for key, value in parts if key == "commonName"]
-    return frozenset(name.lower() for name in found)
+    return frozenset(map(folded, found))

@@ -87,10 +87,12 @@ class LoggingObserver:
             "ms": (time.monotonic() - association.opened) * 1000,
         }
         peer = association.peer_address
-        if how is Ending.RELEASED or association.stored_count or association.received_bytes:
+        if association.stored_count + association.refused_count or association.received_bytes:
             self._log.event("association.closed", peer=peer, how=how, **keys)
         else:
             self._tally.event("association.closed", "how", how, peer, keys)
+            # Counted with others or not, whoever shows what is open has to know of this one.
+            self._log.event("association.ended", association=association.association_id)
         if self._receipts is not None and association.stored_count + association.refused_count:
             # Not of those that brought nothing: who asks every second whether we live would
             # fill the ledger.

@@ -28,7 +28,7 @@ from dicomanon_node.node.console_place import ConsolePlace
 from dicomanon_node.node.control import Control, Document
 from dicomanon_node.node.counting import Counting
 from dicomanon_node.node.delivering import RingingFacts
-from dicomanon_node.node.generation import Generation, Shared, StartError, receiver_count
+from dicomanon_node.node.generation import Generation, Shared, receiver_count
 from dicomanon_node.node.notices import configure_logs, tell_warnings
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.node.readiness import Readiness
@@ -289,9 +289,9 @@ class Supervisor:
             self._take_over(config)
         except ConfigError as error:
             problems = error.problems
-        except (StartError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is: the node goes on as it was)
             self._log.event("internal.error", where="supervisor", error=error)
-            problems = (Problem("", "", "its processes could not be started; the log says more"),)
+            problems = (Problem("", "", "it could not be put to use; the log says more"),)
         else:
             self._log.event(
                 "node.reloaded",

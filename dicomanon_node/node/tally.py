@@ -59,8 +59,9 @@ class Tally:
         """
         with self._changing:
             now = monotonic()
+            uncounted = {}
             if now - self._since >= INTERVAL_S and self._timer is None:
-                self._counts.clear()
+                uncounted, self._counts = self._counts, {}
                 self._since = now
             kind = (name, f"{word}={value}", peer)
             if kind not in self._counts and len(self._counts) >= MOST_ADDRESSES:
@@ -72,9 +73,8 @@ class Tally:
             else:
                 count.withheld += 1
                 if self._timer is None:
-                    self._timer = threading.Timer(INTERVAL_S, self.flush)
-                    self._timer.daemon = True
-                    self._timer.start()
+                    self._timer = self._started_timer()
+        self._tell(uncounted)
         if is_told:
             self._log.event(name, **{word: value, "peer": peer, **keys})
 
@@ -86,6 +86,18 @@ class Tally:
                 self._timer = None
             counts, self._counts = self._counts, {}
             self._since = monotonic()
+        self._tell(counts)
+
+    def _started_timer(self) -> threading.Timer | None:
+        timer = threading.Timer(INTERVAL_S, self.flush)
+        timer.daemon = True
+        try:
+            timer.start()
+        except RuntimeError:  # no thread left for it: the next event tells what was counted
+            return None
+        return timer
+
+    def _tell(self, counts: Mapping[Kind, _Count]) -> None:
         for (name, how, peer), count in counts.items():
             if count.withheld:
                 word, _, value = how.partition("=")

@@ -221,6 +221,13 @@ _DECLARED = (
         k.COUNT,
     ),
     _declare(
+        "association.ended",
+        Level.DEBUG,
+        "An association that brought nothing has ended; `association.closed` may have only"
+        " counted it.",
+        k.ASSOCIATION,
+    ),
+    _declare(
         "connection.dropped",
         Level.INFO,
         "A TCP connection ended before it became an association: a health check, a port scan.",

@@ -267,6 +267,28 @@ def test_more_identifiers_than_anybody_has_are_refused_soon() -> None:
     assert time.monotonic() - started < SOON_S
 
 
+@pytest.mark.parametrize("size", [60_000, 1_500_000])
+@pytest.mark.parametrize("letter", [b"A", b"\xc4"], ids=["ascii", "umlaut"])
+def test_a_name_longer_than_anybodys_is_refused_soon_and_in_little_memory(
+    size: int, letter: bytes
+) -> None:
+    data = encode(basic_dataset(PatientName="SOMEBODY^ELSE1"), IMPLICIT)
+    short, long = b"SOMEBODY^ELSE1", letter * size
+    head = b"\x10\x00\x10\x00"
+    before, after = (head + struct.pack("<I", len(text)) + text for text in (short, long))
+    assert data.count(before) == 1
+    started = time.monotonic()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused) as caught:
+            deidentify(data.replace(before, after), plan_of(), IMPLICIT)
+        assert caught.value.reason is Reason.TOO_MANY_ELEMENTS
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - started < SOON_S
+
+
 def test_an_object_with_very_many_uids_takes_no_longer_than_it_must() -> None:
     uids = [f"{ROOT}5.{n}.{n * 7}" for n in range(20_000)]
     items = []

@@ -128,6 +128,13 @@ def test_asking_for_nobody_is_noted_too(stopped: Node) -> None:
     assert len(reading(ledger(stopped)).notes(kinds=["reidentified"])) == before + 1
 
 
+def test_a_patients_own_number_typed_by_mistake_stays_nowhere(stopped: Node) -> None:
+    assert ask(stopped, "reidentify", "MRN-ZX81-4711", "--reason", "x")[0] == 1
+    assert reading(ledger(stopped)).notes(kinds=["reidentified"])[-1].facts["subject"] == "unlisted"
+    for path in ledger(stopped).parent.glob("ledger.sqlite*"):
+        assert b"MRN-ZX81-4711" not in path.read_bytes()
+
+
 def test_nothing_that_the_node_wrote_names_anybody(stopped: Node) -> None:
     written = b"".join(path.read_bytes() for path in stopped.directory.rglob("*") if path.is_file())
     for keyword in IDENTIFYING:

@@ -119,6 +119,25 @@ def test_a_mistake_changes_nothing_and_is_named_with_its_place(node: Node) -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("studies.json", '{"default": ' + '{"a": ' * 900 + "1" + "}" * 901),
+        ("node.toml", ".".join(["a"] * 5000) + " = 1\n"),
+        ("studies.json", json.dumps(studies("\ud800"))),
+    ],
+    ids=["nested-json", "nested-toml", "half-a-character"],
+)
+def test_whatever_a_file_holds_the_node_goes_on(node: Node, name: str, content: str) -> None:
+    change(node, name, content)
+    assert reload(node).returncode == 2
+    node.process.send_signal(signal.SIGHUP)
+    [failed, *_] = node.wait_for("node.reload_failed")
+    assert failed["file"].endswith(name)
+    node.store_all(FILE)
+    assert descriptions(node) == {"BEFORE"}
+
+
+@pytest.mark.parametrize(
     ("toml", "path"),
     [
         ('[storage]\nspool = "var/elsewhere"', "storage.spool"),

@@ -71,6 +71,16 @@ def test_an_association_is_there_while_it_is_open(history: History) -> None:
     assert history.closed["released"] == 1
 
 
+def test_an_association_that_was_only_counted_is_not_there_any_more(history: History) -> None:
+    tell(history, event="association.opened")
+    tell(history, event="association.ended")
+    assert history.associations == {}
+    assert history.closed == {}
+    history.add({"event": "association.closed", "how": "released", "count": 41}, 0.0)
+    history.add({"event": "association.rejected", "reason": "peer-limit", "count": 7}, 0.0)
+    assert (history.closed["released"], history.rejected["peer-limit"]) == (41, 7)
+
+
 @pytest.mark.parametrize("event", ["process.died", "process.exited"])
 def test_associations_end_with_their_process(history: History, event: str) -> None:
     tell(history, event="association.opened", association="a", pid=7)

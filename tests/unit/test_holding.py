@@ -307,6 +307,32 @@ def test_what_there_is_no_memory_for_is_refused_as_without_a_hold(make: Make) ->
     assert [event["fault"] for event in node.events("hold.failed")] == ["not-kept"]
 
 
+@pytest.mark.parametrize("reasons", [frozenset(), REASONS], ids=["not-held", "hold-full"])
+def test_what_follows_a_refusal_that_is_not_held_takes_nobodys_memory(
+    make: Make, reasons: frozenset[Reason]
+) -> None:
+    node = make(Bounds(max_bytes=1), replace(SETTINGS, held_bytes=6 << 20), reasons=reasons)
+    refused = burned_in()
+    refused.PixelData = bytes(6 << 20)  # of 1 MiB free and 6 MiB shared
+    data = encode(refused)
+    instance = node.begin()
+    for start in range(0, len(data) - 1000, 100_000):
+        instance.write([memoryview(data[start : start + 100_000])])
+    other = image()
+    other.add_new(0x00420011, "OB", bytes(2 << 20))
+    assert node.receive(encode(other)).status == 0
+    assert instance.finish() == Outcome.refused(Reason.BURNED_IN)
+    instance.answered()
+
+
+def test_what_grows_beyond_an_objects_size_once_refused_is_not_held(make: Make) -> None:
+    node = make(settings=replace(SETTINGS, limits=Limits(object_bytes=9000)), accepts=True)
+    assert node.receive(encode(burned_in()), step=1000) == Outcome.refused(Reason.BURNED_IN)
+    assert node.area.count() == 0
+    assert list(node.area.incoming.iterdir()) == []
+    assert [event["fault"] for event in node.events("hold.failed")] == ["not-kept"]
+
+
 @pytest.mark.parametrize(
     ("bounds", "fault"),
     [(Bounds(max_bytes=8000), "hold-full"), (Bounds(low_water_bytes=1 << 62), "disk-full")],

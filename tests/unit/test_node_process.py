@@ -6,9 +6,10 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from support_node import environment
+from support_node import environment, invoke
 
 from dicomanon_node.node.signals import Signals
 
@@ -84,3 +85,17 @@ def test_under_nohup_a_closed_terminal_is_no_request_to_end() -> None:
             assert signals.is_reload_asked
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("hold", "release", "--all"), ("reidentify", "X", "--reason", "x"), ("rekey",)]
+)
+def test_no_command_that_decrypts_dumps_a_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(
+        "dicomanon_node.node.process.forbid_core_dumps", lambda: called.append("forbidden")
+    )
+    invoke(*arguments, "--config", tmp_path)  # there is nothing to decrypt
+    assert called == ["forbidden"]

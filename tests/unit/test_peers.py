@@ -136,3 +136,21 @@ def test_the_order_of_peers_does_not_matter(
     facts = requestor()
     facts.certificate = certificate
     assert judge(facts, ("NODE",), listed) == judge(facts, ("NODE",), BOUND)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected", "is_believed"),
+    [
+        ("PACS.Example.org", "pacs.example.ORG", True),
+        ("pac\u212a", "pack", False),
+        ("pacs.example.org\0.evil.example", "pacs.example.org", False),
+        ("*.example.org", "pacs.example.org", False),
+        ("pacs.example.org ", "pacs.example.org", False),
+    ],
+    ids=["case", "kelvin", "nul", "wildcard", "space"],
+)
+def test_a_certificates_name_is_the_one_expected_or_another(
+    shown: str, expected: str, is_believed: bool
+) -> None:
+    certificate = PeerCertificate("00" * 32, frozenset({peers.folded(shown)}))
+    assert certificate.is_called(expected) is is_believed

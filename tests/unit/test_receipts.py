@@ -18,7 +18,7 @@ from dicomanon_node.ledger.journal import Journal
 from dicomanon_node.ledger.origins import Origins
 from dicomanon_node.ledger.reading import Journals
 from dicomanon_node.ledger.receipts import ReceiptWriter
-from dicomanon_node.ledger.records import Link, Record, Refusal, Stored
+from dicomanon_node.ledger.records import LONGEST_BYTES, Link, Record, Refusal, Stored
 from dicomanon_node.ledger.telling import CrosswalkWriter
 from dicomanon_node.network.service import AssociationFacts, Outcome, StoreRequest
 from dicomanon_node.ops import logs
@@ -249,3 +249,32 @@ def test_where_receipts_are_required_it_is_refused_and_kept(
     [record] = node.of(Stored)
     assert isinstance(record, Stored)
     assert record.is_duplicate
+
+
+def test_what_the_crosswalk_remembers_of_one_study_is_bounded(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomanon_node.ledger.telling._MOST_REMEMBERED", 5)
+    node = make()
+    for number in range(23):  # of one study and patient, each with a number of its own
+        dataset = basic_dataset(SOPInstanceUID=f"2.25.77{number}", AccessionNumber=f"A{number}")
+        assert node.receive(encode(dataset), f"2.25.77{number}").status == 0
+    assert len(node.of(Link)) == 23
+    writer = node.receiver.crosswalk
+    assert writer is not None
+    assert sum(map(len, writer._told.values())) <= 5
+
+
+def test_however_long_a_name_is_its_entry_fits_into_a_record(make: Make) -> None:
+    node = make()
+    data = encode(basic_dataset(SOPInstanceUID="2.25.771", PatientName="SOMEBODY^ELSE1"))
+    short, long = b"SOMEBODY^ELSE1", b"\xc4" * 2_000
+    head = b"\x10\x00\x10\x00PN"
+    before, after = (head + len(text).to_bytes(2, "little") + text for text in (short, long))
+    assert data.count(before) == 1
+    assert node.receive(data.replace(before, after), "2.25.771").status == 0
+    [link] = node.of(Link)
+    assert isinstance(link, Link)
+    assert CROSSWALK.open(link).patient_name == "\u00c4" * 256
+    for path in (node.directory / "spool" / "journal").iterdir():
+        assert max(map(len, path.read_bytes().splitlines())) < LONGEST_BYTES

@@ -1,6 +1,10 @@
 """Lines about connections: told while they are few, counted when they are many."""
 
-from dicomanon_node.node.tally import LINES, MOST_ADDRESSES, Tally
+import threading
+
+import pytest
+
+from dicomanon_node.node.tally import INTERVAL_S, LINES, MOST_ADDRESSES, Tally
 
 
 class Log:
@@ -63,3 +67,21 @@ def test_what_was_counted_is_told_without_another_event() -> None:
     assert tally._timer is not None
     tally._timer.join(10)
     assert [line.get("count") for line in log.lines if "count" in line] == [3]
+
+
+def test_without_a_thread_to_spare_nothing_is_raised_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    now = [1000.0]
+    monkeypatch.setattr(threading.Timer, "start", fail)
+    monkeypatch.setattr("dicomanon_node.node.tally.monotonic", lambda: now[0])
+    log = Log()
+    tally = Tally(log)
+    for _ in range(LINES + 3):
+        dropped(tally)
+    now[0] += INTERVAL_S
+    dropped(tally)
+    assert [line.get("count") for line in log.lines] == [None] * LINES + [3, None]
