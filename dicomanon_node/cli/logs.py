@@ -17,7 +17,8 @@ import click
 
 from dicomanon_node.cli.common import EXIT_INTERRUPTED, EXIT_USAGE, has_colour, printable
 from dicomanon_node.ops.console import Console, width_of
-from dicomanon_node.ops.events import EVENTS, Level
+from dicomanon_node.ops.declaring import Level
+from dicomanon_node.ops.events import EVENTS
 from dicomanon_node.ops.line_reader import LoggedEvent, read_line
 
 _STDIN: Final = "-"

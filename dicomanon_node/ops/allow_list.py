@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import structlog
 
-from dicomanon_node.ops.events import EVENTS, Event, Level
+from dicomanon_node.ops.declaring import Event, Level
+from dicomanon_node.ops.events import EVENTS
 from dicomanon_node.ops.writer import LineWriter
 
 # Names of the two bags of keys on their way through structlog's processors.

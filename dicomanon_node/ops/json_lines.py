@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from dicomanon_node.ops.allow_list import AllowList
-from dicomanon_node.ops.events import EVENTS, Event
+from dicomanon_node.ops.declaring import Event
+from dicomanon_node.ops.events import EVENTS
 from dicomanon_node.ops.judges import ConfiguredNames, Value
 from dicomanon_node.ops.writer import LineWriter
 

@@ -1,6 +1,6 @@
 """Every key a log line may have, declared once: meaning, unit and judge.
 
-Which event has which keys is declared in `events`. Nothing here has state.
+Which event has which keys is declared in `declared`. Nothing here has state.
 """
 
 from dataclasses import dataclass

@@ -23,7 +23,8 @@ from structlog.typing import Processor
 from dicomanon_node.ops import judges
 from dicomanon_node.ops.allow_list import BOUND, NOTHING, AllowList
 from dicomanon_node.ops.console import Console, width_of
-from dicomanon_node.ops.events import KEY_NAMES, Level
+from dicomanon_node.ops.declaring import Level
+from dicomanon_node.ops.events import KEY_NAMES
 from dicomanon_node.ops.tap import TakeLine, Tap, TappedEvents, TappedJsonLines
 from dicomanon_node.ops.writer import LineWriter, Losses
 

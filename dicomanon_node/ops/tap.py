@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import structlog
 
 from dicomanon_node.ops.allow_list import AllowList
-from dicomanon_node.ops.events import EVENTS, Level
+from dicomanon_node.ops.declaring import Level
+from dicomanon_node.ops.events import EVENTS
 from dicomanon_node.ops.json_lines import JsonLines
 from dicomanon_node.ops.writer import LineWriter, Losses
 

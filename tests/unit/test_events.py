@@ -8,7 +8,8 @@ import pytest
 
 import dicomanon_node
 from dicomanon_node.ops import events, keys
-from dicomanon_node.ops.events import EVENTS, KEY_NAMES, Event
+from dicomanon_node.ops.declaring import Event
+from dicomanon_node.ops.events import EVENTS, KEY_NAMES
 from dicomanon_node.ops.keys import Key
 
 PACKAGE = Path(dicomanon_node.__file__).parent

@@ -13,7 +13,8 @@ from support_logs import Captured
 from dicomanon_node.errors import Reason
 from dicomanon_node.ops import json_lines, judges, logs
 from dicomanon_node.ops.allow_list import AllowList
-from dicomanon_node.ops.events import EVENTS, Level
+from dicomanon_node.ops.declaring import Level
+from dicomanon_node.ops.events import EVENTS
 from dicomanon_node.ops.json_lines import JsonLines
 from dicomanon_node.ops.writer import LineWriter, Losses
 

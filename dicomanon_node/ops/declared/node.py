@@ -1,0 +1,110 @@
+"""Log events of the node and its processes."""
+
+from dicomanon_node.ops import keys as k
+from dicomanon_node.ops.declaring import Level, declare
+
+_CONFIGURATION = (k.FILE, k.PATH, k.MESSAGE)
+
+NODE = (
+    declare("node.starting", Level.INFO, "The node starts.", k.VERSION, k.PID),
+    declare(
+        "node.key_created",
+        Level.WARNING,
+        "There was no secret key, so one was made. Keep a copy: pseudonyms depend on it.",
+        k.KEY_ID,
+    ),
+    declare(
+        "node.config_warning",
+        Level.WARNING,
+        "The configuration is used, but something in it deserves a look.",
+        *_CONFIGURATION,
+    ),
+    declare(
+        "node.config_error",
+        Level.ERROR,
+        "The configuration cannot be used; the node does not start.",
+        *_CONFIGURATION,
+    ),
+    declare(
+        "node.ready",
+        Level.INFO,
+        "The node accepts associations.",
+        k.HOST,
+        k.PORT,
+        k.TLS_PORT,
+        k.AE_TITLE,
+        k.PROCESSES,
+        k.PID,
+        k.STUDIES,
+        k.DESTINATION_COUNT,
+        k.RULES,
+        k.KEY_ID,
+        k.VERSION,
+    ),
+    declare(
+        "node.not_ready",
+        Level.WARNING,
+        "The node takes no objects, or not those of all studies; senders are told to try again.",
+        k.REASON,
+    ),
+    declare("node.ready_again", Level.INFO, "The node takes objects again.", k.SECONDS),
+    declare(
+        "node.reloaded",
+        Level.INFO,
+        "The configuration was read again and is in force; open associations end under the old.",
+        k.STUDIES,
+        k.DESTINATION_COUNT,
+        k.RULES,
+        k.SECONDS,
+    ),
+    declare(
+        "node.reload_failed",
+        Level.ERROR,
+        "The configuration was read again and cannot be used; the one before stays in force.",
+        *_CONFIGURATION,
+        k.RULES,
+    ),
+    declare(
+        "control.unavailable",
+        Level.WARNING,
+        "The spool's file system has no sockets: `reload` and `status` do not reach this node.",
+        k.ERROR,
+    ),
+    declare(
+        "node.draining",
+        Level.INFO,
+        "The node was told to stop: no new associations, open ones may end.",
+        k.SIGNAL,
+        k.ASSOCIATIONS,
+        k.DEADLINE_S,
+    ),
+    declare("node.stopped", Level.INFO, "The node has stopped.", k.EXIT_CODE, k.SECONDS),
+    declare("process.started", Level.INFO, "A process of the node runs.", k.ROLE, k.PID),
+    declare(
+        "process.exited",
+        Level.INFO,
+        "A process of the node has ended as it was asked to.",
+        k.ROLE,
+        k.PID,
+        k.EXIT_CODE,
+        k.SECONDS,
+    ),
+    declare(
+        "process.died",
+        Level.ERROR,
+        "A process of the node has ended unasked; another one takes its place.",
+        k.ROLE,
+        k.PID,
+        k.EXIT_CODE,
+        k.SECONDS,
+        k.RETRY_S,
+    ),
+    declare(
+        "internal.error",
+        Level.ERROR,
+        "An exception nobody expected: a fault of this program, please report it.",
+        k.WHERE,
+        k.ASSOCIATION,
+        k.ERROR,
+    ),
+)

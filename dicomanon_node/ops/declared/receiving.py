@@ -1,0 +1,123 @@
+"""Log events of associations, and of the instances that come over them."""
+
+from dicomanon_node.ops import keys as k
+from dicomanon_node.ops.declaring import Level, declare
+
+_FROM = (k.ASSOCIATION, k.CALLING_AET)
+_UIDS = (k.STUDY_UID, k.SERIES_UID, k.SOP_INSTANCE_UID)
+_OBJECT = (k.SOP_CLASS, k.TRANSFER_SYNTAX)
+
+RECEIVING = (
+    # Associations.
+    declare(
+        "association.opened",
+        Level.DEBUG,
+        "An association was asked for and accepted.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.PID,
+    ),
+    declare(
+        "association.rejected",
+        Level.WARNING,
+        "An association was asked for and rejected.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.TLS,
+        k.CERTIFICATE,
+        k.REASON,
+        k.ERROR,
+        k.COUNT,
+    ),
+    declare(
+        "association.closed",
+        Level.INFO,
+        "An association has ended.",
+        k.ASSOCIATION,
+        k.CALLING_AET,
+        k.CALLED_AET,
+        k.PEER,
+        k.TLS,
+        k.CERTIFICATE,
+        k.HOW,
+        k.STORED,
+        k.REFUSED,
+        k.BYTES,
+        k.MS,
+        k.COUNT,
+    ),
+    declare(
+        "association.ended",
+        Level.DEBUG,
+        "An association that brought nothing has ended; `association.closed` may have only"
+        " counted it.",
+        k.ASSOCIATION,
+    ),
+    declare(
+        "connection.dropped",
+        Level.INFO,
+        "A TCP connection ended before it became an association: a health check, a port scan.",
+        k.PEER,
+        k.HOW,
+        k.COUNT,
+    ),
+    # Instances.
+    declare(
+        "instance.stored",
+        Level.INFO,
+        "An instance is de-identified, durable and queued; it was answered 0000H.",
+        *_FROM,
+        k.STUDY,
+        k.BY_DEFAULT,
+        k.RULES,
+        *_UIDS,
+        *_OBJECT,
+        k.BYTES,
+        k.MS,
+        k.DUPLICATE,
+        k.VARIANT,
+        k.DESTINATION_COUNT,
+    ),
+    declare(
+        "instance.refused",
+        Level.WARNING,
+        "An instance was not accepted; nothing of it was kept, but for what `hold.held` names.",
+        *_FROM,
+        k.STUDY,
+        k.STATUS,
+        k.REASON,
+        k.TAG,
+        k.RULES,
+        *_OBJECT,
+        k.BYTES,
+        k.MS,
+        k.ERROR,
+    ),
+    declare(
+        "instance.abandoned",
+        Level.WARNING,
+        "The association was lost before the last fragment; nothing of the instance was kept.",
+        *_FROM,
+        k.STUDY,
+        k.BYTES,
+        k.MS,
+    ),
+    declare(
+        "study.quiet",
+        Level.INFO,
+        "Nothing more has come of this study for a while: what came so far.",
+        k.STUDY,
+        k.STUDY_UID,
+        k.SERIES,
+        k.INSTANCES,
+        k.DUPLICATES,
+        k.REFUSED,
+        k.BYTES,
+        k.SECONDS,
+        k.CALLING_AET,
+    ),
+)
