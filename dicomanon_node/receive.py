@@ -1,32 +1,31 @@
 """The way of an instance: the one place where its order can be read.
 
-    fragments -> header -> route -> de-identify -> spool -> durable -> 0000H
+    fragments -> header -> route -> de-identify -> spool -> durable -> receipt -> 0000H
 
 An instance is de-identified while it comes in. Only de-identified bytes ever reach
 the spool; the original header lives in memory until it has been rewritten. Whatever
 goes wrong, wherever, ends in a refusal, and nothing of the instance is kept: unless
-there is a hold (`holding`), and then it is kept encrypted.
+there is a hold (`holding`), and then it is kept encrypted. What is told of it is in
+`account`.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from dicomanon_node.account import Account, Books
 from dicomanon_node.budget import Budget
 from dicomanon_node.dataset_stream import Announced, DatasetStream
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.rules import StudyRules
 from dicomanon_node.deid.templates import Templates
 from dicomanon_node.errors import Reason, Refused, Status
-from dicomanon_node.hold.area import HoldError
 from dicomanon_node.hold.label import Contents
 from dicomanon_node.holding import Hold, Keeping
-from dicomanon_node.ledger.receipts import Common, ReceiptWriter
+from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.ledger.telling import CrosswalkWriter
 from dicomanon_node.network.service import AssociationFacts, Instance, Outcome, StoreRequest
 from dicomanon_node.ops.events import TellEvent
-from dicomanon_node.ops.studies import InstanceFact
+from dicomanon_node.ops.facts import TellFact
 from dicomanon_node.routing import Route, Router
 from dicomanon_node.spool.incoming import Committed, IncomingFile
 from dicomanon_node.spool.layout import Layout
@@ -34,15 +33,7 @@ from dicomanon_node.spool.pressure import Pressure
 from dicomanon_node.spool.spool import Spool
 from dicomanon_node.spool.watch import SpoolWatch
 
-_STUDY_INSTANCE_UID = 0x0020000D
 _STORED = Outcome(Status.SUCCESS)
-
-
-class TellFact(Protocol):
-    """Takes a fact about an instance; never blocks, never raises."""
-
-    def send(self, fact: InstanceFact) -> None:
-        """Tell the fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +103,11 @@ class Receiver:
         self.router = router
         self.spool = spool
         self.settings = settings
-        self.log = log
-        self.facts = facts
         self.pressure = pressure or Pressure(settings.destinations)
         self.receipts = receipts
-        self.crosswalk = crosswalk
-        self.spool_watch = SpoolWatch(spool, log)
+        self.books = Books(
+            log, facts, SpoolWatch(spool, log), settings.rules_digest, receipts, crosswalk
+        )
         self.templates: Templates[Route] = Templates()
         self.budget = Budget(settings.held_bytes)
 
@@ -135,7 +125,7 @@ class ReceivedInstance:
         self._receiver = receiver
         self._request = request
         self._association = association
-        self._started = time.monotonic()
+        self._account = Account(receiver.books, request, association)
         self._stream = DatasetStream(
             Announced(
                 request.sop_class_uid,
@@ -150,17 +140,16 @@ class ReceivedInstance:
             templates=receiver.templates,
         )
         self._file: IncomingFile | None = None
-        self._received_bytes = 0
         self._committed: Committed | None = None
         self._refusal: Refused | None = None
-        self._answered_ms = 0.0
         self._is_accepted = False  # refused, held, and answered 0000H
         self._keeping = self._kept(receiver.hold) if receiver.hold is not None else None
 
     def write(self, fragments: Sequence[memoryview]) -> None:
         """Take the next fragments; what is wrong with them is told by `finish`."""
+        account = self._account
         for fragment in fragments:
-            self._received_bytes += len(fragment)
+            account.bytes_count += len(fragment)
         keeping = self._keeping
         if keeping is not None:
             keeping.take(fragments)
@@ -182,13 +171,14 @@ class ReceivedInstance:
             try:
                 self._stream.finish()
                 committed = self._commit()
+                # Before the answer: whoever was told 0000H has a receipt.
                 self._write_receipt(committed)
                 self._committed = committed
             except Exception as error:  # noqa: BLE001  (promise 3)
                 self._refuse(error)
         if self._refusal is not None:
             return self._refused_outcome(self._refusal)
-        self._answered_ms = self._elapsed_ms
+        self._account.answered()
         return _STORED
 
     def answered(self) -> None:
@@ -199,7 +189,10 @@ class ReceivedInstance:
         if self._keeping is not None:
             self._keeping.forget()
         if self._committed is None:
-            self._tell_refused(self._refusal or Refused(Reason.INTERNAL))
+            refusal = self._refusal or Refused(Reason.INTERNAL)
+            self._account.refused(
+                self._stream, refusal, self._keeping, is_accepted=self._is_accepted
+            )
         else:
             self._tell_stored(self._committed)
             self._stream.teach()
@@ -211,26 +204,19 @@ class ReceivedInstance:
             self._file.discard()
         if self._keeping is not None:
             self._keeping.forget()
-        self._receiver.log.event(
-            "instance.abandoned",
-            association=self._association.association_id,
-            calling_aet=self._association.calling_aet,
-            study=self._study,
-            bytes=self._received_bytes,
-            ms=self._elapsed_ms,
-        )
+        self._account.abandoned(self._stream)
 
     # The steps, in their order; those before the spool are in `dataset_stream`.
 
     def _check_size(self) -> None:
-        if self._received_bytes > self._receiver.settings.limits.object_bytes:
+        if self._account.bytes_count > self._receiver.settings.limits.object_bytes:
             raise Refused(Reason.OBJECT_TOO_LARGE)
 
     def _bound_keeping(self, refusal: Refused) -> None:
         # What a site wants to hold for its size has the hold's own bound, `hold.max_bytes`.
         if self._keeping is None or refusal.reason is Reason.OBJECT_TOO_LARGE:
             return
-        if self._received_bytes > self._receiver.settings.limits.object_bytes:
+        if self._account.bytes_count > self._receiver.settings.limits.object_bytes:
             self._keeping.give_up()
 
     def _write_out(self, chunks: list[bytes | memoryview]) -> None:
@@ -277,77 +263,29 @@ class ReceivedInstance:
         hold, keeping = self._receiver.hold, self._keeping
         if keeping is not None:
             keeping.commit()
-        self._answered_ms = self._elapsed_ms
+        self._account.answered()
         if hold is not None and hold.accepts and keeping is not None and keeping.entry is not None:
             self._is_accepted = True
             return _STORED
         return Outcome.refused(refusal.reason)
 
     def _write_receipt(self, committed: Committed) -> None:
-        # Between the commit and the answer: whoever was told 0000H has a receipt.
-        receipts, crosswalk = self._receiver.receipts, self._receiver.crosswalk
-        stream = self._stream
-        like = stream.like
-        if receipts is None or stream.route is None or stream.result is None or like is None:
-            return
-        settings, rules, names = (
-            self._receiver.settings,
-            stream.route.plan.rules,
-            stream.result.names,
-        )
-        if crosswalk is not None:
-            is_new = stream.elements is not None
-            crosswalk.tell(names["PatientID"], names["StudyInstanceUID"], like, is_new=is_new)
-        hashed = receipts.origins.hash_often
-        path = committed.outgoing_path
-        directory, _, file_name = str(path).rpartition("/") if path is not None else (None, "", "")
-        receipts.stored(
-            Common(
-                study=rules.name,
-                study_uid=names["StudyInstanceUID"],
-                series_uid=names["SeriesInstanceUID"],
-                original_study=hashed(like.elements.ascii(_STUDY_INSTANCE_UID)),
-                original_series=hashed(stream.original_series_uid),
-                sop_class=self._request.sop_class_uid,
-                transfer_syntax=stream.transfer_syntax_uid,
-                rules=settings.rules_digest,
-                association=self._association.association_id,
-                calling_aet=self._association.calling_aet,
-                destinations=settings.forwarded_to(rules),
+        route, settings = self._stream.route, self._receiver.settings
+        if route is not None and self._receiver.receipts is not None:
+            rules = route.plan.rules
+            self._account.receipt(
+                self._stream,
+                committed,
+                settings.forwarded_to(rules),
                 is_written=settings.is_written(rules),
-                directory=directory,
-            ),
-            names["SOPInstanceUID"],
-            self._request.sop_instance_uid,
-            self._received_bytes,
-            is_duplicate=committed.is_duplicate,
-            is_variant=committed.is_variant,
-            file_name=file_name,
-        )
-
-    # What is told of it.
-
-    @property
-    def _study(self) -> str | None:
-        route = self._stream.route
-        return route.plan.rules.name if route else None
-
-    @property
-    def _elapsed_ms(self) -> float:
-        return round((time.monotonic() - self._started) * 1000, 3)
+            )
 
     def _refuse(self, error: Exception, fragments: Sequence[memoryview] = ()) -> None:
         if isinstance(error, Refused):
             self._refusal = error
         else:
             self._refusal = Refused(Reason.INTERNAL)
-            # Its text may hold a value: only its kind and our own lines are told.
-            self._receiver.log.event(
-                "internal.error",
-                where="receive",
-                association=self._association.association_id,
-                error=error,
-            )
+            self._account.fault(error)
         if self._keeping is not None:
             calling_aet = self._association.calling_aet
             self._keeping.refused(self._refusal, fragments, self._file, calling_aet)
@@ -357,96 +295,6 @@ class ReceivedInstance:
         self._stream.abandon()
 
     def _tell_stored(self, committed: Committed) -> None:
-        route, result = self._stream.route, self._stream.result
-        if route is None or result is None:
-            return
-        self._receiver.spool_watch.stored()
-        names, rules, settings = result.names, route.plan.rules, self._receiver.settings
-        self._receiver.log.event(
-            "instance.stored",
-            association=self._association.association_id,
-            calling_aet=self._association.calling_aet,
-            study=rules.name,
-            by_default=route.is_by_default,
-            rules=settings.rules_digest,
-            study_uid=names["StudyInstanceUID"],
-            series_uid=names["SeriesInstanceUID"],
-            sop_instance_uid=names["SOPInstanceUID"],
-            sop_class=self._request.sop_class_uid,
-            transfer_syntax=self._stream.transfer_syntax_uid,
-            bytes=self._received_bytes,
-            ms=self._answered_ms,
-            duplicate=committed.is_duplicate,
-            variant=committed.is_variant,
-            destination_count=len(settings.forwarded_to(rules)),
-        )
-        self._receiver.facts.send(
-            InstanceFact(
-                study=rules.name,
-                study_uid=names["StudyInstanceUID"],
-                series_uid=names["SeriesInstanceUID"],
-                calling_aet=self._association.calling_aet,
-                bytes_count=self._received_bytes,
-                is_stored=True,
-                is_duplicate=committed.is_duplicate,
-            )
-        )
-
-    def _tell_refused(self, refusal: Refused) -> None:
-        self._receiver.spool_watch.refused(refusal)
-        result = self._stream.result
-        names = result.names if result else {}
-        self._tell_held(refusal)
-        self._receiver.log.event(
-            "instance.refused",
-            association=self._association.association_id,
-            calling_aet=self._association.calling_aet,
-            study=self._study,
-            status=int(Status.SUCCESS if self._is_accepted else refusal.reason.status),
-            reason=refusal.reason.code,
-            tag=refusal.tag,
-            rules=self._receiver.settings.rules_digest,
-            sop_class=self._request.sop_class_uid,
-            transfer_syntax=self._request.transfer_syntax_uid,
-            bytes=self._received_bytes,
-            ms=self._answered_ms,
-        )
-        if self._receiver.receipts is not None:
-            self._receiver.receipts.refused(
-                refusal.reason,
-                self._request.sop_instance_uid,
-                sop_class=self._request.sop_class_uid,
-                association=self._association.association_id,
-                calling_aet=self._association.calling_aet,
-                study=self._study or "",
-                rules=self._receiver.settings.rules_digest,
-                bytes_count=self._received_bytes,
-            )
-        self._receiver.facts.send(
-            InstanceFact(
-                study=self._study,
-                study_uid=names.get("StudyInstanceUID"),
-                series_uid=names.get("SeriesInstanceUID"),
-                calling_aet=self._association.calling_aet,
-                bytes_count=self._received_bytes,
-                is_stored=False,
-            )
-        )
-
-    def _tell_held(self, refusal: Refused) -> None:
-        keeping = self._keeping
-        if keeping is None or (keeping.entry is None and keeping.failure is None):
-            return
-        told: dict[str, object] = {
-            "association": self._association.association_id,
-            "calling_aet": self._association.calling_aet,
-            "study": self._study,
-            "reason": refusal.reason.code,
-        }
-        if keeping.entry is not None:
-            told |= {"entry": keeping.entry, "bytes": self._received_bytes, "tag": refusal.tag}
-            self._receiver.log.event("hold.held", **told)
-        else:
-            failure = keeping.failure
-            code = failure.code if isinstance(failure, HoldError) else "internal"
-            self._receiver.log.event("hold.failed", **told, fault=code, error=failure)
+        route, settings = self._stream.route, self._receiver.settings
+        if route is not None:
+            self._account.stored(self._stream, committed, settings.forwarded_to(route.plan.rules))

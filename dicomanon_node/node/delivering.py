@@ -14,8 +14,8 @@ from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
+from dicomanon_node.ops.facts import TellFact
 from dicomanon_node.ops.studies import InstanceFact
-from dicomanon_node.receive import TellFact
 
 if TYPE_CHECKING:
     from dicomanon_node.network.tls import ClientTls

@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Protocol
 
 from dicomanon_node.ops.studies import InstanceFact
 
@@ -19,6 +20,13 @@ _MAX_DATAGRAM_BYTES = 4096
 _MAX_FACTS_A_DRAIN = 10_000
 _MOST_REMEMBERED = 256  # series that come in turn
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class TellFact(Protocol):
+    """Takes a fact about an instance; never blocks, never raises."""
+
+    def send(self, fact: InstanceFact) -> None:
+        """Tell the fact."""
 
 
 class FactSender:
