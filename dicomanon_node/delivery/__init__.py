@@ -3,6 +3,7 @@
     courier    one process; a lane for each destination, so that none waits for another
     lane       the loop of one destination; more associations while that helps
     backlog    what one destination still has to get; all its associations take from it
+    observing  what is told of deliveries, for the log and for receipts
     carrier    one association at work: take, send, report the answer
     queue      the queue's directories: waiting, failed with a reason beside
     suspicion  whose fault it is when associations break: an instance's or the destination's

@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from dicomanon_node.delivery.backoff import Backoff
+from dicomanon_node.delivery.observing import Ended, Observe, TellEnded, facts_of, tell_nobody
 from dicomanon_node.delivery.queue import SUFFIX, Entry, Failure, QueueDirectory
 from dicomanon_node.delivery.suspicion import Suspicion, Verdict
 from dicomanon_node.errors import DeferredError, RejectedError
@@ -31,44 +32,6 @@ SCAN_LIMIT: Final = 16_384
 EXTRA_LEAST: Final = 16
 """Entries that an association besides the first leaves alone: the end of a queue is not worth
 the wait for one more association to end."""
-
-
-class Observe(Protocol):
-    """Told what happens. Called from several threads; must not raise.
-
-    Events and facts are those declared as `delivery.*` and `destination.*` in `ops.events`.
-    """
-
-    def __call__(self, event: str, **facts: object) -> None:
-        """Take note of an event."""
-
-
-class Ended(NamedTuple):
-    """How an instance left the queue.
-
-    Attributes:
-        destination: Its name.
-        sop_instance_uid: Of the de-identified object.
-        is_delivered: Else it has failed for good.
-        status: The destination's status word, if it gave one.
-        reason: Why it failed, a fixed word.
-        attempts: This one included.
-    """
-
-    destination: str
-    sop_instance_uid: str
-    is_delivered: bool
-    status: int | None
-    reason: str
-    attempts: int
-
-
-TellEnded = Callable[[Ended], None]
-"""Told how each instance leaves the queue; from several threads, must not raise."""
-
-
-def tell_nobody(_ended: Ended) -> None:
-    """For whoever keeps no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +191,7 @@ class Backlog:
             self._gone(item.entry)
         self._tell(
             "delivery.sent",
-            **_facts_of(item.instance),
+            **facts_of(item.instance),
             bytes=item.instance.dataset_bytes,
             ms=(self._clock() - item.started) * 1000,
             status=status,
@@ -415,7 +378,7 @@ class Backlog:
         )
         self._tell(
             "delivery.failed",
-            **(_facts_of(instance) if instance else {}),
+            **(facts_of(instance) if instance else {}),
             reason=reason,
             status=status,
             attempt=attempt,
@@ -432,12 +395,3 @@ class Backlog:
         self._observe(
             event, destination=self._queue.destination, waiting=max(0, self._waiting), **known
         )
-
-
-def _facts_of(instance: DicomFile) -> dict[str, object]:
-    """What may be told of an instance: its UIDs are those of the de-identified object."""
-    return {
-        "sop_instance_uid": instance.sop_instance_uid,
-        "sop_class": instance.sop_class_uid,
-        "transfer_syntax": instance.transfer_syntax_uid,
-    }

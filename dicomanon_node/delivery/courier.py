@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config.model import Destination, DicomDestination
-from dicomanon_node.delivery.backlog import Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.dicom import DicomTransport
 from dicomanon_node.delivery.folder import FolderTransport
 from dicomanon_node.delivery.lane import Lane
+from dicomanon_node.delivery.observing import Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.queue import QueueDirectory
 from dicomanon_node.delivery.transport import Transport
 

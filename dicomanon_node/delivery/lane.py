@@ -16,9 +16,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from dicomanon_node.delivery.backlog import Backlog, Observe, TellEnded, tell_nobody
+from dicomanon_node.delivery.backlog import Backlog
 from dicomanon_node.delivery.backoff import Backoff
 from dicomanon_node.delivery.carrier import Carrier
+from dicomanon_node.delivery.observing import Observe, TellEnded, tell_nobody
 from dicomanon_node.delivery.queue import QueueDirectory
 from dicomanon_node.delivery.transport import Transport
 from dicomanon_node.errors import DeferredError

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from dicomanon_node.config import Config
-from dicomanon_node.delivery.backlog import Ended
 from dicomanon_node.delivery.courier import Courier
 from dicomanon_node.delivery.doorbell import Doorbell
+from dicomanon_node.delivery.observing import Ended
 from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.ops import logs
