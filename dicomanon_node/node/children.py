@@ -31,6 +31,10 @@ ABORT: Final = signal.SIGUSR1
 RETIRE: Final = signal.SIGUSR2
 """Another one has taken over: begin nothing, and end when what is under way has ended."""
 
+KILLED_S: Final = 2.0
+"""How long one that was killed is waited for, seconds: a process that waits for a disk that does
+not answer cannot even be killed."""
+
 EXIT_INTERNAL: Final = 70  # EX_SOFTWARE
 EXIT_ORPHANED: Final = 71
 
@@ -57,7 +61,7 @@ class Child:
     """One place for a process, and the process in it.
 
     Attributes:
-        role: "receiver", "courier", "keeper", "recorder" or "finisher".
+        role: "receiver", "courier", "finisher", "keeper", "committer", "recorder" or "admin".
         main: What the process does. It is given a function to call once it works; a receiver
             calls it again when it accepts no connection any more.
         pid: Process number, 0 while there is none.
@@ -175,6 +179,14 @@ class Child:
             logs.get().event("process.exited", **keys)
         else:
             logs.get().event("process.died", **keys, retry_s=(self.restart_at or now) - now)
+
+
+def are_running(children: Sequence[Child]) -> bool:
+    """Whether any of them, which were all asked to end, still has a process."""
+    now = time.monotonic()
+    for child in children:
+        child.reap(now, is_expected=True)
+    return any(child.is_running for child in children)
 
 
 def _run_child(

@@ -7,6 +7,7 @@ until the generation retires. Decides nothing on configurations.
 """
 
 import gc
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.loads import loads
 from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, process
-from dicomanon_node.node.children import RETIRE, Child, Closeable, Ready
+from dicomanon_node.node.children import KILLED_S, RETIRE, Child, Closeable, Ready, are_running
 from dicomanon_node.node.committing import Commitment
 from dicomanon_node.node.delivering import deliver
 from dicomanon_node.node.keeping import keep
@@ -122,11 +123,6 @@ class Generation:
         return [child for child in self.children if child.role == "receiver"]
 
     @property
-    def others(self) -> list[Child]:
-        """Who does not."""
-        return [child for child in self.children if child.role != "receiver"]
-
-    @property
     def is_running(self) -> bool:
         """Whether there still is a process."""
         return any(child.is_running for child in self.children)
@@ -177,7 +173,12 @@ class Generation:
         return ended
 
     def retire(self) -> None:
-        """Let every process end what it is at, however long that takes, and begin nothing."""
+        """Let every process end what it is at, however long that takes, and begin nothing.
+
+        Only the first time: who accepts nothing any more does not say so again.
+        """
+        if self._is_retired:
+            return
         self._is_retired = True
         retiring = [child for child in self.children if child.is_running]
         for child in self.children:
@@ -189,6 +190,14 @@ class Generation:
         for child in retiring:
             if child.role == "receiver":
                 child.wait_ready(_RETIRE_S)
+
+    def kill(self) -> None:
+        """End every process at once: the generation does not work."""
+        for child in self.children:
+            child.signal(signal.SIGKILL)
+        deadline = time.monotonic() + KILLED_S
+        while are_running(self.children) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
 
     def _start(self, child: Child) -> None:
         child.start(self._shared.lifeline, self._shared.private())

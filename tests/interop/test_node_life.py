@@ -26,6 +26,17 @@ from support_objects import Halfway, ct, halfway
 
 Start = Callable[..., Node]
 
+ALL_PROCESSES = """
+[hold]
+enabled = true
+[commitment]
+enabled = true
+[[destinations]]
+name = "share"
+kind = "folder"
+path = "share"
+"""
+
 
 def is_refused(port: int) -> bool:
     with socket.socket() as probe:
@@ -98,6 +109,18 @@ def test_a_second_request_to_end_aborts_what_is_under_way(node: Node) -> None:
     wait_until(lambda: not node.incoming_files())
     [closed] = node.events("association.closed")
     assert closed["how"] == "stopped"
+
+
+def test_every_process_ends_because_it_was_asked_to(start_node: Start, tmp_path: Path) -> None:
+    """Not because the supervisor is gone: what they are at, they end."""
+    (tmp_path / "node" / "share").mkdir(parents=True)
+    node = start_node(toml=ALL_PROCESSES)
+    roles = {"receiver", "courier", "keeper", "committer", "recorder", "admin"}
+    wait_until(lambda: {event["role"] for event in node.events("process.started")} == roles)
+    assert node.stop() == 0
+    assert {event["role"] for event in node.events("process.exited")} == roles
+    assert {event["exit_code"] for event in node.events("process.exited")} == {0}
+    assert node.events("process.exited")[-1]["role"] == "recorder"
 
 
 def test_ctrl_c_ends_it_as_cleanly(node: Node) -> None:
@@ -290,11 +313,12 @@ def test_each_process_holds_what_it_needs_and_no_more(start_node: Start) -> None
 
 def test_replacing_processes_leaks_no_descriptor(node: Node) -> None:
     before = len(descriptors(node.process.pid))
+    started_count = len(node.events("process.started"))
     for count in (1, 2):
         node.kill(node.children()[-1])
         node.wait_for("process.died", count)
-        node.wait_for("process.started", 3 + count)
-    assert len(descriptors(node.process.pid)) == before
+        node.wait_for("process.started", started_count + count)
+    wait_until(lambda: len(descriptors(node.process.pid)) == before)
     node.store_all(*SMALL)
 
 
