@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from dicomanon_node.config import Config, model
 from dicomanon_node.config.model import DicomDestination
-from dicomanon_node.config.secrets import make_key, read_key, sweep_parts
+from dicomanon_node.config.private_files import sweep_parts
+from dicomanon_node.config.secrets import make_key, read_key
 from dicomanon_node.deid.boundaries import Limits
 from dicomanon_node.deid.labels import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomanon_node.deid.plan import Plan

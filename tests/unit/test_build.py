@@ -9,7 +9,7 @@ import pytest
 from support_config import configured
 
 from dicomanon_node.config import Config, secrets
-from dicomanon_node.errors import ConfigError
+from dicomanon_node.errors import ConfigError, Problem
 from dicomanon_node.node import build
 
 
@@ -58,7 +58,7 @@ def test_a_key_that_cannot_be_made_is_still_told(
     config = configured(tmp_path)
 
     def fails(path: Path) -> None:
-        raise secrets._problem(path, "the key cannot be written: planted")
+        raise ConfigError(Problem(str(path), "", "the key cannot be written: planted"))
 
     monkeypatch.setattr(build, "make_key", fails)
     with pytest.raises(ConfigError, match="planted"):

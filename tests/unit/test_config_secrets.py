@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dicomanon_node.config.secrets import make_key, read_key, sweep_parts
+from dicomanon_node.config.private_files import sweep_parts
+from dicomanon_node.config.secrets import make_key, read_key
 from dicomanon_node.errors import ConfigError
 
 KEY = "8c1fa2c0ee0d4ff5a30c7b6f1c9c2f3dd27b0d7f5a1e4c3b9f6e8d7c6b5a4938"
