@@ -73,9 +73,15 @@ def printable(text: str) -> str:
     )
 
 
-def counted(count: int, noun: str) -> str:
-    """A number and its noun, such as "1 object" or "2 objects"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number and its noun, such as "1 object" or "2 objects".
+
+    Args:
+        count: The number.
+        noun: For one.
+        plural: For more; "" if an s does it.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"
 
 
 def reports_config_errors(headline: str) -> Callable[[_Command], _Command]:
@@ -89,6 +95,26 @@ def reports_config_errors(headline: str) -> Callable[[_Command], _Command]:
             except ConfigError as error:
                 _tell_problems(error, headline)
                 sys.exit(EXIT_USAGE)
+
+        return wrapped
+
+    return decorate
+
+
+def reports_os_errors(headline: str, cure: str) -> Callable[[_Command], _Command]:
+    """What the system refuses is told after a headline, and the cure below; exit code 1."""
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's are untyped)
+            try:
+                return command(*args, **kwargs)
+            except BrokenPipeError:  # whoever reads what we print has seen enough
+                raise
+            except OSError as error:
+                click.secho(f"{headline} {error.strerror}", fg="red", err=True)
+                click.echo(cure, err=True)
+                sys.exit(EXIT_NOT_ALL)
 
         return wrapped
 

@@ -1,13 +1,12 @@
 """`hold`: what was refused and held, and what to do about it."""
 
-import functools
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -19,6 +18,7 @@ from dicomanon_node.cli.common import (
     load_config,
     printable,
     reports_config_errors,
+    reports_os_errors,
 )
 from dicomanon_node.config import Config
 from dicomanon_node.hold.area import Area
@@ -40,20 +40,10 @@ _HINTS: Final = {
 }
 
 
-def _reports_hold_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's callbacks are untyped)
-        try:
-            return command(*args, **kwargs)
-        except OSError as error:
-            click.secho(f"This cannot be done: {error.strerror}", fg="red", err=True)
-            click.echo(
-                "The hold belongs to the node: run this as the node's user, on its machine.",
-                err=True,
-            )
-            sys.exit(EXIT_NOT_ALL)
-
-    return wrapped
+_reports_hold_errors = reports_os_errors(
+    "This cannot be done:",
+    "The hold belongs to the node: run this as the node's user, on its machine.",
+)
 
 
 @click.group()

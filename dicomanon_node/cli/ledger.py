@@ -21,6 +21,8 @@ def reports_ledger_errors(command: Command) -> Command:
     def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's callbacks are untyped)
         try:
             return command(*args, **kwargs)
+        except BrokenPipeError:  # whoever reads what we print has seen enough
+            raise
         except FileNotFoundError:
             click.secho("There is no ledger yet: the node makes it when it runs.", err=True)
         except OSError as error:

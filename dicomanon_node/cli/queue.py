@@ -1,12 +1,10 @@
 """`queue`: what waits for each destination, what failed, and what to do about it."""
 
-import functools
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,25 +16,16 @@ from dicomanon_node.cli.common import (
     counted,
     load_config,
     reports_config_errors,
+    reports_os_errors,
 )
 from dicomanon_node.config import Config
 from dicomanon_node.config.problems import alternatives
 from dicomanon_node.delivery.queue import Entry, Failure, QueueDirectory
 
-
-def _reports_spool_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  (click's callbacks are untyped)
-        try:
-            return command(*args, **kwargs)
-        except OSError as error:
-            click.secho(f"The spool cannot be used: {error.strerror}", fg="red", err=True)
-            click.echo(
-                "It belongs to the node: run this as the node's user, on its machine.", err=True
-            )
-            sys.exit(EXIT_NOT_ALL)
-
-    return wrapped
+_reports_spool_errors = reports_os_errors(
+    "The spool cannot be used:",
+    "It belongs to the node: run this as the node's user, on its machine.",
+)
 
 
 @click.group()

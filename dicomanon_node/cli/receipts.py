@@ -177,7 +177,7 @@ def count(
     for entry in counts:
         click.echo(
             f"{printable(entry.study):<{width}}  {counted(entry.instances, 'instance')} of"
-            f" {entry.studies} {'study' if entry.studies == 1 else 'studies'},"
+            f" {counted(entry.studies, 'study', 'studies')},"
             f" {entry.bytes_count} bytes"
         )
 

@@ -81,7 +81,7 @@ def reidentify(
         click.echo(json.dumps(_document(link, person)) if as_json else _text(link, person))
     closed_count = len(found) - len(opened)
     if closed_count:
-        click.echo(f"{counted(closed_count, 'entry')} that no key opens", err=True)
+        click.echo(f"{counted(closed_count, 'entry', 'entries')} that no key opens", err=True)
     elif not found:
         click.echo("The crosswalk has no entry for it.", err=True)
     if closed_count or not found:
@@ -120,10 +120,13 @@ def rekey(config_dir: Path, overrides: tuple[str, ...]) -> None:
                 sys.exit(EXIT_NOT_ALL)
     _audit(config, "rekeyed", {"entries": done_count, "keys": today.key_id})
     left = Receipts(engine_of(path, is_writer=False)).link_counts()
-    click.echo(f"{counted(done_count, 'entry')} encrypted anew under key {today.key_id}")
+    click.echo(f"{counted(done_count, 'entry', 'entries')} encrypted anew under key {today.key_id}")
     others = {key_id: count for key_id, count in left.items() if key_id != today.key_id}
     for key_id, count in others.items():
-        click.echo(f"{counted(count, 'entry')} of key {key_id}, which is not configured", err=True)
+        click.echo(
+            f"{counted(count, 'entry', 'entries')} of key {key_id}, which is not configured",
+            err=True,
+        )
     if others:
         sys.exit(EXIT_NOT_ALL)
     click.echo("No entry needs an old key any more.")

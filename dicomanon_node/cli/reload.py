@@ -6,8 +6,8 @@ from typing import Final
 
 import click
 
+from dicomanon_node.cli.asking import ask_node
 from dicomanon_node.cli.common import (
-    EXIT_NOT_ALL,
     EXIT_USAGE,
     config_options,
     load_config,
@@ -15,7 +15,6 @@ from dicomanon_node.cli.common import (
     reports_config_errors,
 )
 from dicomanon_node.errors import Problem
-from dicomanon_node.node.control import NoAnswerError, NotRunningError, ask
 
 _TIMEOUT_S: Final = 90.0
 """Seconds to wait: new processes may take half a minute until they work."""
@@ -39,14 +38,7 @@ def reload(config_dir: Path, overrides: tuple[str, ...]) -> None:
     the configuration cannot be used.
     """
     spool = load_config(config_dir, overrides).node.storage.spool
-    try:
-        answer = ask(spool, "reload", _TIMEOUT_S)
-    except NotRunningError:
-        _fail(f"No node runs on {spool}: start it with `dicomanon-node serve`.")
-    except NoAnswerError as error:
-        _fail(f"{error}; its log says more.".capitalize())
-    except PermissionError:
-        _fail(f"{spool} belongs to another user: run this as the node's user.")
+    answer = ask_node(spool, "reload", _TIMEOUT_S)
     if answer.get("is_reloaded"):
         click.echo(f"Reloaded: rules {answer['rules']} are in force for new associations.")
         return
@@ -54,8 +46,3 @@ def reload(config_dir: Path, overrides: tuple[str, ...]) -> None:
     for problem in answer.get("problems", ()):
         click.echo(f"  {printable(str(Problem(*problem)))}", err=True)
     sys.exit(EXIT_USAGE)
-
-
-def _fail(message: str) -> None:
-    click.secho(message, fg="red", err=True)
-    sys.exit(EXIT_NOT_ALL)

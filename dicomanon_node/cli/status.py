@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 from rich.console import Console, Group
@@ -12,13 +12,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from dicomanon_node.cli.asking import ask_node
 from dicomanon_node.cli.common import (
     EXIT_NOT_ALL,
+    UNUSABLE,
     config_options,
     load_config,
     reports_config_errors,
 )
-from dicomanon_node.node.control import NoAnswerError, NotRunningError, ask
 
 _TIMEOUT_S: Final = 10.0
 _MINUTE_S: Final = 60
@@ -34,7 +35,7 @@ _MB: Final = 1_000_000
 @config_options
 @click.option("--json", "is_json", is_flag=True, help="Print it as JSON.")
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
-@reports_config_errors("The configuration cannot be used:")
+@reports_config_errors(UNUSABLE)
 def status(config_dir: Path, overrides: tuple[str, ...], *, is_json: bool, watch: bool) -> None:
     """Show how the running node does: processes, queues, counts since its start.
 
@@ -42,8 +43,9 @@ def status(config_dir: Path, overrides: tuple[str, ...], *, is_json: bool, watch
     """
     spool = load_config(config_dir, overrides).node.storage.spool
     if is_json:
-        click.echo(json.dumps(_ask(spool), indent=2))
-        return
+        answer = _ask(spool)
+        click.echo(json.dumps(answer, indent=2))
+        sys.exit(0 if answer["is_ready"] else EXIT_NOT_ALL)
     console = Console(highlight=False)
     answer = _ask(spool)
     if not watch:
@@ -60,19 +62,7 @@ def status(config_dir: Path, overrides: tuple[str, ...], *, is_json: bool, watch
 
 
 def _ask(spool: Path) -> dict[str, Any]:
-    try:
-        return ask(spool, "status", _TIMEOUT_S)
-    except NotRunningError:
-        _fail(f"No node runs on {spool}: start it with `dicomanon-node serve`.")
-    except NoAnswerError as error:
-        _fail(f"{error}; its log says more.".capitalize())
-    except PermissionError:
-        _fail(f"{spool} belongs to another user: run this as the node's user.")
-
-
-def _fail(message: str) -> NoReturn:
-    click.secho(message, fg="red", err=True)
-    sys.exit(EXIT_NOT_ALL)
+    return ask_node(spool, "status", _TIMEOUT_S)
 
 
 def _render(answer: dict[str, Any], before: dict[str, Any] | None) -> Group:

@@ -94,7 +94,11 @@ class Intake:
         if hold is None:
             return Verdict(_SUCCESS)
         # It may have been open already, from another association.
-        kept = self._transactions.read(transaction.name) or transaction
+        try:
+            kept = self._transactions.read(transaction.name) or transaction
+        except BaseException:
+            hold.release()
+            raise
         return Verdict(_SUCCESS, ticket=SameAssociation(kept, hold, self._transactions, self._log))
 
     def _refuse(

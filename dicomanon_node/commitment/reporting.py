@@ -204,6 +204,14 @@ class Reporting:
                 due.setdefault(peer.address, []).append(job)
         for address, jobs in due.items():
             self._begin_to_report(self._peers[address], jobs)
+        self._forget_peers()
+
+    def _forget_peers(self) -> None:
+        """A requestor may call us by any name: those nothing is due to are not kept for ever."""
+        wanted = {peer.address for peer, _ in self._due.values() if peer is not None}
+        for address in self._peers.keys() - wanted:
+            if self._peers[address].is_free(time.monotonic()):
+                del self._peers[address]
 
     def _job(self, name: str) -> _Job | None:
         """Take a report on; None if its association is still there, or it is closed."""

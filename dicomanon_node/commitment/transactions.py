@@ -85,11 +85,15 @@ class Hold:
     """A lock on a transaction: its holder alone reports. `release` it.
 
     Args:
-        file: Descriptor of the request, locked; closed here.
+        file: Descriptor of the request, locked or to be locked; closed here.
     """
 
     def __init__(self, file: int) -> None:
         self._file = file
+
+    def lock(self) -> None:
+        """Wait for the lock; nobody else has it yet."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """Let others have it."""
@@ -239,7 +243,11 @@ class Transactions:
         }
         path = self._directory / f"{transaction.name}{_ANSWER}"
         temporary = self._create(json.dumps(content).encode("ascii"))
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def answer_to(self, transaction: Transaction) -> dict[int, int] | None:
         """The answer to a transaction, or None if there is none yet.
@@ -294,22 +302,23 @@ class Transactions:
         sealed = self._cipher.encrypt(nonce, plain.encode(), transaction.name.encode("ascii"))
         temporary = self._create(nonce + sealed)
         path = self._directory / f"{transaction.name}{_REQUEST}"
-        file = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        hold = None
         try:
+            hold = Hold(os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
             # Locked before it is seen, so that nobody else is quicker.
-            fcntl.flock(file, fcntl.LOCK_EX)
+            hold.lock()
             # Not over one that another association has written meanwhile: its lock would go.
             path.hardlink_to(temporary)
-            self._sync_names()
-        except FileExistsError:
-            os.close(file)
-            return None
-        except BaseException:
-            os.close(file)
+            self._sync_new(path)
+        except BaseException as error:
+            if hold is not None:
+                hold.release()
+            if isinstance(error, FileExistsError):
+                return None
             raise
         finally:
             temporary.unlink()
-        return Hold(file)
+        return hold
 
     def _create(self, content: bytes) -> Path:
         """A new file with this content, the content durable."""
@@ -324,6 +333,15 @@ class Transactions:
         finally:
             os.close(file)
         return path
+
+    def _sync_new(self, path: Path) -> None:
+        """Make a name durable, or take it back: what was refused must not be reported on."""
+        try:
+            self._sync_names()
+        except OSError:
+            with suppress(OSError):
+                path.unlink()
+            raise
 
     def _sync_names(self) -> None:
         directory = os.open(self._directory, _DIRECTORY)

@@ -50,11 +50,15 @@ class Notes:
         stem = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         part = self._area.notes / f"{stem}.part"
         file = os.open(part, _NEW_FILE, preparation.SPOOL_FILE_MODE)
-        with os.fdopen(file, "w", encoding="ascii") as stream:
-            json.dump({"event": name, "keys": said}, stream)
-            stream.flush()
-            self._area.medium.sync_data(stream.fileno())
-        part.rename(self._area.notes / f"{stem}{_SUFFIX}")
+        try:
+            with os.fdopen(file, "w", encoding="ascii") as stream:
+                json.dump({"event": name, "keys": said}, stream)
+                stream.flush()
+                self._area.medium.sync_data(stream.fileno())
+            part.rename(self._area.notes / f"{stem}{_SUFFIX}")
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
         self._area.sync_names(self._area.notes)
 
     def tell(self, log: TellEvent) -> None:

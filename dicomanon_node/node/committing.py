@@ -53,8 +53,8 @@ class Commitment:
             ready: To be called when it works.
         """
         # SQLAlchemy: here only, and in the recorder.
-        from dicomanon_node.commitment.holdings import LedgerHoldings  # noqa: PLC0415
-        from dicomanon_node.ledger.database import engine_of  # noqa: PLC0415
+        from dicomanon_node.commitment.holdings import LedgerHoldings  # noqa: PLC0415  (slow)
+        from dicomanon_node.ledger.database import engine_of  # noqa: PLC0415  (slow)
 
         os.nice(_NICENESS)
         os.umask(_OTHERS)

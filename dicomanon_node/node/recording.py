@@ -81,7 +81,7 @@ def record(config: Config, ready: Ready) -> None:
     signal.signal(STOP, lambda _number, _frame: stop.set())
     signal.signal(ABORT, lambda _number, _frame: sys.exit(0))
     # After the handlers: SQLAlchemy takes its time to import, and nobody else needs it.
-    from dicomanon_node.ledger.recorder import Recorder  # noqa: PLC0415
+    from dicomanon_node.ledger.recorder import Recorder  # noqa: PLC0415  (slow)
 
     recorder = Recorder(
         config.node.storage.spool,

@@ -8,7 +8,7 @@ twice, or killed in between, it is stored once. Nothing identified is written bu
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +75,7 @@ class Releaser:
         self._config = config
         self._area = area
         self._notes = Notes(area)
+        self._resources = ExitStack()
         self._sop_classes = STORAGE_SOP_CLASSES | set(config.node.listener.extra_sop_classes)
 
     def __enter__(self) -> Self:
@@ -85,20 +86,25 @@ class Releaser:
         """
         config = self._config
         secret = Key(read_key(config.node.secrets.key_file))
-        self._spool = build.spool(config)
-        # Those of a destination that is new since the node was started last.
-        for name in build.destination_names(config):
-            preparation.make(self._spool.queue(name), _MODE, Medium())
-        receipts = build.receipts(config, secret, self._notes)
-        self._receiver = Receiver(
-            build.router(config, build.plans(config, secret)),
-            self._spool,
-            build.receive_settings(config),
-            self._notes,
-            self,
-            receipts=receipts,
-            crosswalk=build.crosswalk(config, secret, receipts, self._notes),
-        )
+        router = build.router(config, build.plans(config, secret))
+        with ExitStack() as stack:
+            spool = stack.enter_context(closing(build.spool(config)))
+            # Those of a destination that is new since the node was started last.
+            for name in build.destination_names(config):
+                preparation.make(spool.queue(name), _MODE, Medium())
+            receipts = build.receipts(config, secret, self._notes)
+            if receipts is not None:
+                stack.enter_context(closing(receipts))
+            self._receiver = Receiver(
+                router,
+                spool,
+                build.receive_settings(config),
+                self._notes,
+                self,
+                receipts=receipts,
+                crosswalk=build.crosswalk(config, secret, receipts, self._notes),
+            )
+            self._resources = stack.pop_all()
         return self
 
     def __exit__(
@@ -107,7 +113,7 @@ class Releaser:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._spool.close()
+        self._resources.close()
 
     def send(self, fact: InstanceFact) -> None:
         """Counts by study are those of what comes over the network."""

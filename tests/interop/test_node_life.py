@@ -250,6 +250,15 @@ def test_a_disk_that_is_too_full_refuses_for_now_and_says_so_once(start_node: St
     assert full["reason"] == "disk-full"
 
 
+def test_status_of_a_node_that_takes_no_objects_is_a_failure_in_either_form(
+    start_node: Start,
+) -> None:
+    node = start_node(settings={"storage.low_water_bytes": 2**60})
+    node.wait_for("node.not_ready")
+    for form in ((), ("--json",)):
+        assert cli("status", *form, cwd=node.directory).returncode == 1
+
+
 def test_a_spool_that_vanishes_is_survived(node: Node) -> None:
     moved = node.spool.with_name("moved")
     node.spool.rename(moved)

@@ -1,5 +1,6 @@
 """Requests at rest: sealed, whole or not there, and never worked on by two."""
 
+import errno
 import json
 import os
 import subprocess
@@ -125,6 +126,19 @@ def test_no_more_than_so_many_are_open(tmp_path: Path) -> None:
         kept.add(asked(kept, OTHER))
     kept.close(transaction.name)
     assert kept.add(asked(kept, OTHER)) is not None
+
+
+def test_a_request_whose_name_is_not_durable_is_refused_and_never_reported_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Medium, _directories: object) -> None:
+        raise OSError(errno.EIO, "planted")
+
+    kept = transactions(tmp_path)
+    monkeypatch.setattr(Medium, "sync_names", fail)
+    with pytest.raises(OSError, match="planted"):
+        kept.add(asked(kept))
+    assert list((tmp_path / "commitment").iterdir()) == []
 
 
 def test_with_another_key_or_name_it_cannot_be_read(tmp_path: Path) -> None:

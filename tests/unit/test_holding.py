@@ -43,6 +43,7 @@ from dicomanon_node.ops.studies import InstanceFact
 from dicomanon_node.receive import Receiver, ReceiveSettings
 from dicomanon_node.routing import Router
 from dicomanon_node.spool.layout import Layout
+from dicomanon_node.spool.medium import Medium
 from dicomanon_node.spool.spool import Spool
 
 PIXELS = bytes(range(256)) * 64
@@ -475,3 +476,16 @@ def test_the_hold_counts_what_is_in_it(make: Make) -> None:
     Area(node.area.root, KeyRing(KEY), Bounds(max_bytes=size)).check_room(0)
     with pytest.raises(HoldError, match="hold-full"):
         Area(node.area.root, KeyRing(KEY), Bounds(max_bytes=size)).check_room(1)
+
+
+def test_a_note_that_is_not_durable_is_not_there(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: Medium, _file: int) -> None:
+        raise OSError(errno.EIO, "planted")
+
+    area = make().area
+    monkeypatch.setattr(Medium, "sync_data", fail)
+    with pytest.raises(OSError, match="planted"):
+        Notes(area).event("hold.dropped", entry="0123456789abcdef", reason="internal", user_id=1)
+    assert list(area.notes.iterdir()) == []
