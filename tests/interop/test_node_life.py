@@ -117,6 +117,8 @@ def test_every_process_ends_because_it_was_asked_to(start_node: Start, tmp_path:
     node = start_node(toml=ALL_PROCESSES)
     roles = {"receiver", "courier", "keeper", "committer", "recorder", "admin"}
     wait_until(lambda: {event["role"] for event in node.events("process.started")} == roles)
+    node.wait_for("admin.ready")
+    wait_until((node.directory / "var" / "ledger.sqlite").exists)
     assert node.stop() == 0
     assert {event["role"] for event in node.events("process.exited")} == roles
     assert {event["exit_code"] for event in node.events("process.exited")} == {0}
