@@ -264,9 +264,11 @@ def test_a_closed_terminal_still_ends_the_node(tmp_path: Path) -> None:
     assert b'"signal":"SIGHUP"' in (tmp_path / "stdout").read_bytes()
 
 
-# Makes the terminal that of its session, as a login does, and becomes the node.
+# Makes the terminal that of its session, as a login does, and becomes the node. Whoever runs the
+# tests may have been told to ignore SIGHUP (nohup), and that is inherited.
 _ON_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 terminal = os.open(sys.argv[1], os.O_RDWR)
 fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 os.close(terminal)

@@ -28,9 +28,17 @@ def test_a_command_that_is_not_listed_is_not_there() -> None:
 
 def test_help_lists_every_command_in_the_order_people_need_them() -> None:
     done = CliRunner().invoke(main, ["--help"])
-    lines = done.output.partition("Commands:")[2].splitlines()
-    assert [line.split()[0] for line in lines if line.strip()] == _NAMES
-    assert _NAMES[0] == "serve"
+    commands = done.output.partition("Run the node:")[2].splitlines()
+    assert [line.split()[0] for line in commands if line.startswith("  ")] == _NAMES
+    assert _NAMES[:2] == ["serve", "send"]
+
+
+def test_help_says_what_commands_are_for() -> None:
+    done = CliRunner().invoke(main, ["--help"])
+    headings = [line for line in done.output.splitlines() if line.endswith(":")]
+    assert headings[0] == "Options:"
+    assert len(headings) > 3
+    assert "Commands:" not in headings
 
 
 @pytest.mark.parametrize(
