@@ -18,8 +18,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -37,6 +37,19 @@ NUMBERS = ("7741902660", "9044170339")
 BIRTH_DATE = "19370204"
 UID_ROOT = "2.25.77419026600451"
 _MARK = b"OBJECT-%08d."
+
+SHARE_AND_STOCK = """
+[[destinations]]
+name = "share"
+kind = "folder"
+path = "share"
+[[destinations]]
+name = "stock"
+kind = "dicom"
+ae_title = "STOCK"
+host = "127.0.0.1"
+port = {port}
+"""
 
 
 def instance_uid(index: int) -> str:
@@ -512,3 +525,22 @@ def require_strace() -> None:
         return
     assert os.environ.get("CI") != "true", "strace is missing or may not trace"
     pytest.skip("strace is missing or may not trace here")
+
+
+@contextmanager
+def campaign_site(directory: Path, toml: str, processes: int) -> Iterator[Site]:
+    """A site with a node that runs, and with a folder "share".
+
+    Args:
+        directory: Made for it.
+        toml: Content of node.toml.
+        processes: How many receive.
+    """
+    site = Site(directory, toml, {"listener.processes": processes})
+    directory.mkdir()
+    (directory / "share").mkdir()
+    try:
+        site.start()
+        yield site
+    finally:
+        site.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from support_campaign import (
+    SHARE_AND_STOCK,
     Objects,
     Site,
     Strace,
@@ -34,18 +35,6 @@ from support_node import wait_until
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 _QUEUES = ("share", "stock")
-_TOML = """
-[[destinations]]
-name = "share"
-kind = "folder"
-path = "share"
-[[destinations]]
-name = "stock"
-kind = "dicom"
-ae_title = "STOCK"
-host = "127.0.0.1"
-port = {port}
-"""
 _BUSY = 0xA700
 _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
@@ -111,7 +100,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             peer = stack.enter_context(StockPeer().serving())
             site = Site(
                 tmp_path / "node",
-                _TOML.format(port=peer.port),
+                SHARE_AND_STOCK.format(port=peer.port),
                 {"listener.processes": 1},
                 env or {},
             )

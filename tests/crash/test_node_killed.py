@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from support_campaign import (
+    SHARE_AND_STOCK,
     Objects,
     Site,
     Strace,
+    campaign_site,
     half_written,
     leaks,
     leaks_in,
@@ -34,19 +36,6 @@ _RECEIVER_CALLS = "openat mkdirat fchmod writev write fdatasync flock linkat fsy
 _COURIER_CALLS = "flock connect sendmsg recvfrom pread64 preadv write fsync rename unlink"
 _MANY = 90  # more steps than an object has
 _QUEUES = ("share", "stock")
-_TOML = """
-[[destinations]]
-name = "share"
-kind = "folder"
-path = "share"
-[[destinations]]
-name = "stock"
-kind = "dicom"
-ae_title = "STOCK"
-host = "127.0.0.1"
-port = {port}
-associations = 1
-"""
 
 
 @pytest.fixture
@@ -58,12 +47,9 @@ def peer() -> Iterator[StockPeer]:
 @pytest.fixture
 def site(tmp_path: Path, peer: StockPeer) -> Iterator[Site]:
     require_strace()
-    made = Site(tmp_path / "node", _TOML.format(port=peer.port), {"listener.processes": 5})
-    made.directory.mkdir()
-    (made.directory / "share").mkdir()
-    made.start()
-    yield made
-    made.close()
+    toml = SHARE_AND_STOCK.format(port=peer.port) + "associations = 1\n"
+    with campaign_site(tmp_path / "node", toml, 5) as running:
+        yield running
 
 
 class Steps:

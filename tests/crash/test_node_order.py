@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 import support_spool
-from support_campaign import Objects, Site, Strace, require_strace, send_one
+from support_campaign import (
+    SHARE_AND_STOCK,
+    Objects,
+    Site,
+    Strace,
+    campaign_site,
+    require_strace,
+    send_one,
+)
 from support_delivery import StockPeer
 from support_node import run, wait_until
 
@@ -33,18 +41,6 @@ _PATTERNS = {
     "unlink": re.compile(r'\bunlink\("(?P<name>[^"]+)"'),
     "answer": re.compile(r"\bsend(?:to|msg)\(\d+<(?:socket|TCP)[^>]*>"),
 }
-_TOML = """
-[[destinations]]
-name = "share"
-kind = "folder"
-path = "share"
-[[destinations]]
-name = "stock"
-kind = "dicom"
-ae_title = "STOCK"
-host = "127.0.0.1"
-port = {port}
-"""
 
 
 def calls(trace: str) -> list[support_spool.Call]:
@@ -82,12 +78,9 @@ def peer() -> Iterator[StockPeer]:
 @pytest.fixture
 def site(tmp_path: Path, peer: StockPeer) -> Iterator[Site]:
     require_strace()
-    made = Site(tmp_path / "node", _TOML.format(port=peer.port), {"listener.processes": 1})
-    made.directory.mkdir()
-    (made.directory / "share").mkdir()
-    made.start()
-    yield made
-    made.close()
+    toml = SHARE_AND_STOCK.format(port=peer.port)
+    with campaign_site(tmp_path / "node", toml, 1) as running:
+        yield running
 
 
 def test_a_receiver_answers_after_data_directories_names_and_queues_are_durable(

@@ -372,7 +372,10 @@ def test_a_node_that_cannot_start_its_receivers_says_so_and_ends(tmp_path: Path)
     )
     paths = os.pathsep.join([str(broken), *filter(None, [os.environ.get("PYTHONPATH")])])
     node = start(tmp_path / "node", env={"PYTHONPATH": paths}, waits=False)
-    assert node.process.wait(STOP_S) == 1
+    try:
+        assert node.process.wait(STOP_S) == 1
+    finally:
+        node.process.kill()
     assert "cannot start" in node.errors
     assert "Traceback" not in node.errors
     assert node.events("node.ready") == []

@@ -258,9 +258,13 @@ def test_a_closed_terminal_still_ends_the_node(tmp_path: Path) -> None:
             start_new_session=True,
         )
     os.close(theirs)
-    wait_until(lambda: b"node.ready" in (tmp_path / "stdout").read_bytes(), 30)
-    os.close(ours)  # the kernel sends SIGHUP
-    assert process.wait(30) == 0
+    try:
+        wait_until(lambda: b"node.ready" in (tmp_path / "stdout").read_bytes(), 30)
+        os.close(ours)  # the kernel sends SIGHUP
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
     assert b'"signal":"SIGHUP"' in (tmp_path / "stdout").read_bytes()
 
 
