@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomanon_node.admin import api, metrics
+from dicomanon_node.ops.generated import made_anew
 
 MARKER: Final = (
     "<!-- Below this line: made by `python -m dicomanon_node.admin.reference"
@@ -28,10 +29,7 @@ def updated(document: str) -> str:
     Raises:
         ValueError: If the document has no marker line.
     """
-    introduction, marker, _ = document.partition(MARKER)
-    if not marker:
-        raise ValueError("the document has no marker line")
-    return introduction + marker + render_markdown()
+    return made_anew(document, MARKER, render_markdown())
 
 
 def _lines() -> Iterator[str]:

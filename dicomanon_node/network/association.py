@@ -24,10 +24,7 @@ from dicomanon_node.network.pdus import SERVICE_PROVIDER, SERVICE_USER, PduType
 from dicomanon_node.network.reception import Reception
 from dicomanon_node.network.relay import Relay
 from dicomanon_node.network.service import AssociationFacts, Ending
-from dicomanon_node.network.transfer import (
-    DataTransfer,
-    ProtocolViolationError,
-)
+from dicomanon_node.network.transfer import DataTransfer, ProtocolViolationError
 from dicomanon_node.network.waker import Waker
 
 CLOSE_WAIT_S: Final = 3.0

@@ -115,6 +115,45 @@ class Child:
         self.ready_fd = ready[0]
         logs.get().event("process.started", role=self.role, pid=pid)
 
+    def start_or_postpone(
+        self, lifeline: tuple[int, int], private: Callable[[], Sequence[Closeable]]
+    ) -> None:
+        """Fork the process; if that fails, tell, and try again later.
+
+        Args:
+            lifeline: As of `start`.
+            private: Gives what the process must not keep.
+        """
+        try:
+            self.start(lifeline, private())
+        except OSError as error:
+            self.postpone(time.monotonic())
+            logs.get().event("internal.error", where="supervisor", error=error)
+
+    def look_after(
+        self,
+        now: float,
+        lifeline: tuple[int, int],
+        private: Callable[[], Sequence[Closeable]],
+        *,
+        is_expected: bool = False,
+    ) -> bool:
+        """Take note if the process has ended, and start it again when that is due.
+
+        Args:
+            now: Monotonic seconds.
+            lifeline: As of `start`.
+            private: Gives what the process must not keep.
+            is_expected: We asked it to end.
+
+        Returns:
+            Whether it has ended.
+        """
+        has_ended = self.reap(now, is_expected=is_expected)
+        if self.restart_at is not None and now >= self.restart_at:
+            self.start_or_postpone(lifeline, private)
+        return has_ended
+
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the process says so (see `main`); False if it did not, or has ended."""
         poller = select.poll()

@@ -3,7 +3,6 @@
 It belongs to no generation. Whatever goes wrong here is no reason not to receive.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from typing import Final
@@ -64,7 +63,7 @@ class ConsolePlace:
 
     def start(self) -> None:
         """Fork the process, and give it a moment to answer."""
-        self._fork()
+        self.child.start_or_postpone(self._lifeline, self._private)
         if self.child.is_running:
             self.child.wait_ready(_START_S)  # if it does not, it comes later
 
@@ -74,9 +73,7 @@ class ConsolePlace:
         Args:
             now: Monotonic seconds.
         """
-        self.child.reap(now, is_expected=False)
-        if self.child.restart_at is not None and now >= self.child.restart_at:
-            self._fork()
+        self.child.look_after(now, self._lifeline, self._private)
 
     def serve(
         self,
@@ -95,10 +92,3 @@ class ConsolePlace:
             listening=self._listening,
             receivers=receivers,
         )
-
-    def _fork(self) -> None:
-        try:
-            self.child.start(self._lifeline, self._private())
-        except OSError as error:
-            self.child.postpone(time.monotonic())
-            logs.get().event("internal.error", where="supervisor", error=error)

@@ -141,7 +141,7 @@ class Generation:
         deadline = time.monotonic() + _START_S
         for child in self.children:
             try:
-                self._start(child)
+                child.start(self._shared.lifeline, self._shared.private())
             except OSError as error:
                 logs.get().event("internal.error", where="supervisor", error=error)
                 raise StartError(f"{child.role}: no process could be started") from None
@@ -165,11 +165,11 @@ class Generation:
         """
         ended = []
         for child in self.children:
-            has_ended = child.reap(now, is_expected=self._is_retired)
+            has_ended = child.look_after(
+                now, self._shared.lifeline, self._shared.private, is_expected=self._is_retired
+            )
             if has_ended and child.role == "receiver":
                 ended.append(child.last_pid)
-            if child.restart_at is not None and now >= child.restart_at:
-                self._restart(child, now)
         return ended
 
     def retire(self) -> None:
@@ -198,16 +198,6 @@ class Generation:
         deadline = time.monotonic() + KILLED_S
         while are_running(self.children) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
-
-    def _start(self, child: Child) -> None:
-        child.start(self._shared.lifeline, self._shared.private())
-
-    def _restart(self, child: Child, now: float) -> None:
-        try:
-            self._start(child)
-        except OSError as error:
-            child.postpone(now)
-            logs.get().event("internal.error", where="supervisor", error=error)
 
     def _deliver(self, ready: Ready) -> None:
         self._shared.ports.close()

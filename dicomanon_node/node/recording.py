@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Final
 
 from dicomanon_node.config import Config
@@ -42,7 +41,7 @@ class Recording:
     def start(self) -> None:
         """Start it; if that fails, later."""
         for child in self.children:
-            self._start(child, time.monotonic())
+            child.start_or_postpone(self._shared.lifeline, self._shared.private)
 
     def look_after(self, now: float) -> None:
         """Start it again if it has ended.
@@ -51,16 +50,7 @@ class Recording:
             now: Monotonic seconds.
         """
         for child in self.children:
-            child.reap(now, is_expected=False)
-            if child.restart_at is not None and now >= child.restart_at:
-                self._start(child, now)
-
-    def _start(self, child: Child, now: float) -> None:
-        try:
-            child.start(self._shared.lifeline, self._shared.private())
-        except OSError as error:
-            child.postpone(now)
-            logs.get().event("internal.error", where="supervisor", error=error)
+            child.look_after(now, self._shared.lifeline, self._shared.private)
 
     def _record(self, ready: Ready) -> None:
         self._shared.ports.close()

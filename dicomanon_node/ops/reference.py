@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dicomanon_node.ops.events import EVENTS
+from dicomanon_node.ops.generated import made_anew
 from dicomanon_node.ops.keys import Key
 
 MARKER = "<!-- Below this line: made by `python -m dicomanon_node.ops.reference docs/logs.md` -->\n"
@@ -52,10 +53,7 @@ def updated(document: str) -> str:
     Raises:
         ValueError: If the document has no marker line.
     """
-    introduction, marker, _ = document.partition(MARKER)
-    if not marker:
-        raise ValueError("the document has no marker line")
-    return introduction + marker + render_markdown()
+    return made_anew(document, MARKER, render_markdown())
 
 
 def _keys() -> Iterable[Key]:

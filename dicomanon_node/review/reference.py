@@ -26,6 +26,7 @@ from dicomanon_node.deid.table import (
     TABLE_EDITION,
     Code,
 )
+from dicomanon_node.ops.generated import made_anew
 from dicomanon_node.review import coverage, facts, forms
 from dicomanon_node.review.markdown import table
 
@@ -80,10 +81,7 @@ def updated(document: str) -> str:
     Raises:
         ValueError: If the document has no marker line.
     """
-    introduction, marker, _ = document.partition(MARKER)
-    if not marker:
-        raise ValueError("the document has no marker line")
-    return introduction + marker + render_markdown()
+    return made_anew(document, MARKER, render_markdown())
 
 
 def _options() -> Iterator[str]:
