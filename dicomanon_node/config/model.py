@@ -16,6 +16,7 @@ from dicomanon_node.config.values import (
     AETitle,
     DestinationName,
     FilePath,
+    HeldReason,
     Host,
     KeyPath,
     Layout,
@@ -233,27 +234,6 @@ class FolderDestination(Section):
 
 
 Destination = Annotated[DicomDestination | FolderDestination, Field(discriminator="kind")]
-
-
-HeldReason = Literal[
-    "unparsable",
-    "truncated",
-    "nested-too-deep",
-    "too-many-elements",
-    "header-too-large",
-    "object-too-large",
-    "missing-uid",
-    "deflate-limit",
-    "uid-mismatch",
-    "no-station",
-    "no-study",
-    "phoenix-report",
-    "burned-in",
-    "action-failed",
-    "leak-found",
-    "private-unreadable",
-    "internal",
-]
 
 
 class Hold(Section):

@@ -7,7 +7,7 @@ a secret. What belongs together is checked in `checks`.
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -228,3 +228,24 @@ HookUrl = Annotated[str, AfterValidator(_hook_url), WithJsonSchema(_TEXT)]
 OptionalKeyPath = Annotated[Path | None, BeforeValidator(_optional_key_path), WithJsonSchema(_TEXT)]
 KeyPath = Annotated[Path, BeforeValidator(_key_path), WithJsonSchema(_TEXT | {"minLength": 1})]
 Layout = Annotated[str, AfterValidator(_layout), WithJsonSchema(_TEXT | {"minLength": 1})]
+
+HeldReason = Literal[
+    "unparsable",
+    "truncated",
+    "nested-too-deep",
+    "too-many-elements",
+    "header-too-large",
+    "object-too-large",
+    "missing-uid",
+    "deflate-limit",
+    "uid-mismatch",
+    "no-station",
+    "no-study",
+    "phoenix-report",
+    "burned-in",
+    "action-failed",
+    "leak-found",
+    "private-unreadable",
+    "internal",
+]
+"""Code of a refusal that may be held: not those that come of the moment."""

@@ -260,7 +260,7 @@ def test_what_the_crosswalk_remembers_of_one_study_is_bounded(
         dataset = basic_dataset(SOPInstanceUID=f"2.25.77{number}", AccessionNumber=f"A{number}")
         assert node.receive(encode(dataset), f"2.25.77{number}").status == 0
     assert len(node.of(Link)) == 23
-    writer = node.receiver.crosswalk
+    writer = node.receiver.books.crosswalk
     assert writer is not None
     assert sum(map(len, writer._told.values())) <= 5
 
