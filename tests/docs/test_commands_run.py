@@ -68,7 +68,8 @@ start)
     while [ "$(grep -c node.ready node.log)" = "$before" ]; do
         kill -0 "$(cat "$pid")" || exit 1
         sleep 0.1
-    done ;;
+    done
+    until dicomanon-node status > "$STAGE/told"; do sleep 0.1; done ;;
 *) exit 2 ;;
 esac
 """
