@@ -1,10 +1,11 @@
 """All documents: links lead somewhere, names exist, records are in order."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
-from support_docs import ROOT, anchors, documents, links, prose, section
+from support_docs import ROOT, anchors, blocks, documents, links, prose, section
 
 import dicomanon_node
 from dicomanon_node.config.model import NodeConfig
@@ -101,3 +102,16 @@ def test_no_document_names_an_index_of_packages() -> None:
         text = document.read_text(encoding="utf-8")
         assert "--index-url" not in text, document
         assert "/simple" not in text, document
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/adr/0001-the-house.md"])
+def test_the_layers_that_are_told_are_those_that_are_kept(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    kept = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    words = [layer.replace("dicomanon_node.", "").replace(" | ", "|") for layer in kept]
+    [told] = [
+        text
+        for text in blocks((ROOT / name).read_text(encoding="utf-8"), "text")
+        if text.startswith("cli > ")
+    ]
+    assert told.replace("\n", " ").split(" > ") == words
