@@ -140,30 +140,44 @@ class Console:
         """Server-Sent Events: one whenever there is something new, at most one a second."""
         if self._stream_count >= MAX_STREAMS:
             return PlainTextResponse("Too many pages are open.", 503)
-        stream = self._changes()
-        return StreamingResponse(stream, media_type="text/event-stream")
+        # Counted here, not where it begins to send: a hundred may ask before one of them does.
+        self._stream_count += 1
+        return _Stream(self._changes(), self._stream_ended)
+
+    def _stream_ended(self) -> None:
+        self._stream_count -= 1
 
     async def _changes(self) -> AsyncIterator[str]:
-        self._stream_count += 1
-        try:
-            seen, told_at = -1.0, 0.0
-            yield "retry: 3000\n\n"
-            while not self.is_closing:
-                version = self._picture.history.version + (self._picture.looked_at or 0.0)
-                now = time.monotonic()
-                if version != seen:
-                    seen, told_at = version, now
-                    yield f"data: {self._picture.history.version}\n\n"
-                elif now - told_at > _HEARTBEAT_S:
-                    told_at = now
-                    yield ": still here\n\n"
-                await asyncio.sleep(_STREAM_EVERY_S)
-        finally:
-            self._stream_count -= 1
+        seen, told_at = -1.0, 0.0
+        yield "retry: 3000\n\n"
+        while not self.is_closing:
+            version = self._picture.history.version + (self._picture.looked_at or 0.0)
+            now = time.monotonic()
+            if version != seen:
+                seen, told_at = version, now
+                yield f"data: {self._picture.history.version}\n\n"
+            elif now - told_at > _HEARTBEAT_S:
+                told_at = now
+                yield ": still here\n\n"
+            await asyncio.sleep(_STREAM_EVERY_S)
 
     async def _failed(self, _request: Request, _error: Exception) -> Response:
         # Starlette raises it again after that: `_Quiet` tells it.
         return JSONResponse({"error": "A fault of the console: see internal.error."}, 500)
+
+
+class _Stream(StreamingResponse):
+    """Server-Sent Events; tells when they end, however that is."""
+
+    def __init__(self, content: AsyncIterator[str], ended: Callable[[], None]) -> None:
+        super().__init__(content, media_type="text/event-stream")
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
 
 
 class _Quiet:

@@ -24,6 +24,7 @@ from dicomanon_node.config.model import Admin
 from dicomanon_node.network import listener
 from dicomanon_node.node import build
 from dicomanon_node.node.children import ABORT, STOP, Ready
+from dicomanon_node.node.console_protocol import MAX_CONNECTIONS, ConsoleProtocol
 from dicomanon_node.node.notices import uncovered_names
 from dicomanon_node.ops import logs
 from dicomanon_node.ops.feed import Feed
@@ -32,7 +33,6 @@ _NICENESS: Final = 10
 """Who looks can wait, who sends cannot: where cores are short, this process comes last."""
 
 _RETRY_S: Final = 5.0
-_MAX_CONNECTIONS: Final = 128
 _MAX_HEADER_BYTES: Final = 16 * 1024
 _KEEP_ALIVE_S: Final = 5
 _END_S: Final = 2
@@ -117,12 +117,12 @@ async def _serve(
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=ConsoleProtocol,
                 loop="asyncio",
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=_MAX_CONNECTIONS,
+                limit_concurrency=2 * MAX_CONNECTIONS,
                 h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_END_S,

@@ -22,7 +22,15 @@ from dicomanon_node.ledger.receipts import ReceiptWriter
 from dicomanon_node.network.loads import loads
 from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, process
-from dicomanon_node.node.children import KILLED_S, RETIRE, Child, Closeable, Ready, are_running
+from dicomanon_node.node.children import (
+    KILLED_S,
+    RETIRE,
+    STOP,
+    Child,
+    Closeable,
+    Ready,
+    are_running,
+)
 from dicomanon_node.node.committing import Commitment
 from dicomanon_node.node.delivering import deliver
 from dicomanon_node.node.keeping import keep
@@ -35,6 +43,9 @@ _START_S: Final = 30.0
 """How long a process may take until it works, seconds."""
 
 _LOOK_S: Final = 0.05
+MAX_RETIRING: Final = 4
+"""Generations whose associations may take as long as they take; each holds its processes."""
+
 _RETIRE_S: Final = 1.0
 """How long a receiver may take to accept no connection any more."""
 
@@ -97,6 +108,7 @@ class Generation:
         self._shared = shared
         self._receipts = receipts
         self._is_retired = False
+        self._is_hurried = False
         self._client_tls = build.client_tls(config)
         settings = build.listener_settings(config)
         intake = commitment.intake if commitment is not None else None
@@ -191,6 +203,15 @@ class Generation:
             if child.role == "receiver":
                 child.wait_ready(_RETIRE_S)
 
+    def hurry(self) -> None:
+        """Let those that retire end as at the end of the node: its associations have 20 s."""
+        if self._is_hurried:
+            return
+        self._is_hurried = True
+        for child in self.children:
+            child.signal(STOP)
+        logs.get().event("generation.hurried")
+
     def kill(self) -> None:
         """End every process at once: the generation does not work."""
         for child in self.children:
@@ -217,6 +238,17 @@ class Generation:
     def _commit(self, commitment: Commitment, ready: Ready) -> None:
         self._shared.ports.close()
         commitment.run(ready)
+
+
+def hurry_oldest(retiring: Sequence[Generation]) -> None:
+    """Reloaded more often than associations end: the oldest processes have waited enough.
+
+    Args:
+        retiring: Generations that retire, the oldest first.
+    """
+    running = [one for one in retiring if one.is_running]
+    for one in running[: max(0, len(running) - MAX_RETIRING)]:
+        one.hurry()
 
 
 def receiver_count(config: Config) -> int:

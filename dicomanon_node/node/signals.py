@@ -42,6 +42,10 @@ class Signals:
         for number in _ENDING:
             self._handle(number, lambda got, _frame: self.asked.append(signal.Signals(got)))
         self._handle(signal.SIGHUP, self._hung_up)
+        # Those by which children are told what to do (`children`) mean nothing to the supervisor.
+        # Sent here, by a script that has log rotation in mind, they would end the node at once.
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            self._handle(number, signal.SIG_IGN)
         # A handler, though it does nothing: an ignored signal does not wake.
         self._handle(signal.SIGCHLD, lambda _number, _frame: None)
         return self

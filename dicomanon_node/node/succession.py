@@ -18,7 +18,7 @@ from dicomanon_node.node import build, committing, fixed
 from dicomanon_node.node.children import Child
 from dicomanon_node.node.control import Document
 from dicomanon_node.node.delivering import RingingFacts
-from dicomanon_node.node.generation import Generation, Shared
+from dicomanon_node.node.generation import Generation, Shared, hurry_oldest
 from dicomanon_node.node.notices import configure_logs, tell_warnings
 from dicomanon_node.node.queue_watch import QueueWatch
 from dicomanon_node.ops import logs
@@ -168,6 +168,7 @@ class Succession:
             undo.pop_all()
         for earlier in self._generations[:-1]:
             earlier.retire()
+        hurry_oldest(self._generations[:-1])
         spool.take_lock(self.spool)
         self.spool.close()
         self.config, self.spool = config, spool

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,12 @@ from support_node import (
     write_config,
 )
 
+from dicomanon_node.network.failures import AssociationError
 from dicomanon_node.network.part10 import DicomFile
 from dicomanon_node.network.proposal import contexts_for
 from dicomanon_node.network.requestor import Requestor
 from dicomanon_node.node.control import ask
+from dicomanon_node.node.generation import MAX_RETIRING
 
 FILE = SMALL[0]
 PRLIMIT = shutil.which("prlimit") or "prlimit"
@@ -206,6 +209,7 @@ def test_a_queue_that_nobody_empties_any_more_is_told_of(node: Node) -> None:
 def test_a_new_generation_that_does_not_work_leaves_the_old_one_serving(tmp_path: Path) -> None:
     # So few descriptors that one process can be started and no second one.
     with running_node(tmp_path / "node", stations=STATIONS, studies=studies("BEFORE")) as node:
+        wait_until(lambda: "is ready" in node.errors)  # it has closed what a start needs
         descriptors = Path(f"/proc/{node.process.pid}/fd")
         count = max(int(path.name) for path in descriptors.iterdir()) + 1
         limit = f"--nofile={count + 3}:"
@@ -228,6 +232,34 @@ def test_a_request_to_end_ends_both_generations(node: Node) -> None:
     assert node.process.wait(30) == 0
     assert not any(is_alive(pid) for pid in node.started_pids())
     assert not (node.spool / "control").exists()
+
+
+@pytest.mark.timeout(180)
+def test_associations_that_never_end_do_not_heap_up_processes(node: Node) -> None:
+    first = set(node.children())
+    with ExitStack() as stack:
+        held = [stack.enter_context(requestor(node))]
+        for _ in range(MAX_RETIRING):
+            assert ask(node.spool, "reload", 60)["is_reloaded"] is True
+            held.append(stack.enter_context(requestor(node)))
+        assert ask(node.spool, "status", 60)["retiring"] == MAX_RETIRING
+        assert node.events("generation.hurried") == []
+        assert ask(node.spool, "reload", 60)["is_reloaded"] is True
+        assert len(node.events("generation.hurried")) == 1
+        wait_until(lambda: not any(is_alive(pid) for pid in first), 60)
+        wait_until(lambda: ask(node.spool, "status", 60)["retiring"] == MAX_RETIRING, 60)
+        for younger in held[1:]:
+            assert younger.store(DicomFile.open(FILE)).status == 0
+        with pytest.raises(AssociationError):
+            held[0].store(DicomFile.open(FILE))
+
+
+def test_signals_meant_for_its_processes_do_not_end_the_supervisor(node: Node) -> None:
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        node.process.send_signal(number)
+    assert ask(node.spool, "reload", 30)["is_reloaded"] is True
+    node.store_all(FILE)
+    assert node.exit_code is None
 
 
 def test_reloading_leaks_no_descriptor(node: Node) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support_network import RawRequestor, abort_rq, associate_rq
 from support_node import ROOT, SMALL, Node, cli, run, wait_until, write_config
 
 from dicomanon_node.network.part10 import DicomFile
@@ -72,6 +73,15 @@ def test_an_open_association_is_seen_though_it_is_not_logged(node: Node) -> None
         assert (association["calling_aet"], association["peer"]) == ("SCANNER1", "127.0.0.1")
     wait_until(lambda: ask(node, "/api/v1/associations").json() == [])
     assert node.events("association.opened") == []
+
+
+def test_a_storm_of_associations_leaves_none_behind(node: Node) -> None:
+    for _ in range(60):
+        with RawRequestor(node.port) as peer:
+            peer.associate(associate_rq(called="DICOMANON"))
+            peer.send(abort_rq())
+    wait_until(lambda: 'how="aborted"} 60.0' in ask(node, "/metrics").text)
+    wait_until(lambda: ask(node, "/api/v1/associations").json() == [])
 
 
 def test_a_port_that_is_taken_does_not_keep_the_node_from_receiving(

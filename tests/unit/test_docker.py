@@ -231,13 +231,32 @@ def test_the_unit_and_the_image_set_the_same_paths() -> None:
     }
 
 
+def test_all_that_the_node_writes_lies_where_it_may_write() -> None:
+    node = load(ROOT / "config", _image_environment()).node
+    written = (
+        node.storage.spool,
+        node.storage.outgoing,
+        node.secrets.key_file,
+        node.hold.key_file,
+        node.ledger.path,
+        node.ledger.crosswalk_key_file,
+    )
+    assert [path for path in written if not str(path).startswith(f"{STATE}/")] == []
+
+
+def test_systemd_reloads_by_asking_and_is_told_what_is_wrong() -> None:
+    # A signal that comes before the program handles it ends it, and systemd takes that for wanted.
+    [command] = _unit()["ExecReload"]
+    assert command.split()[1:] == ["reload", "--config", "/etc/dicomanon-node"]
+
+
 @pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("command", ["verify", "security --offline=true --threshold=20"])
 def test_systemd_finds_nothing_wrong_with_the_unit(command: str, tmp_path: Path) -> None:
     text = (DOCKER / "dicomanon-node.service").read_text(encoding="utf-8")
     # systemd looks for the program, which is not installed here.
     copy = tmp_path / "dicomanon-node.service"
-    copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", text), encoding="utf-8")
+    copy.write_text(re.sub(r"(?m)^(Exec\w+)=\S+", r"\1=/bin/true", text), encoding="utf-8")
     done = subprocess.run(
         [str(SYSTEMD_ANALYZE), *command.split(), str(copy)],
         capture_output=True,

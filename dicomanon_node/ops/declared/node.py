@@ -65,6 +65,11 @@ NODE = (
         k.RULES,
     ),
     declare(
+        "generation.hurried",
+        Level.WARNING,
+        "Too many configurations before this one still have associations: the oldest's have 20 s.",
+    ),
+    declare(
         "control.unavailable",
         Level.WARNING,
         "The spool's file system has no sockets: `reload` and `status` do not reach this node.",
