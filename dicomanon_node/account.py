@@ -112,6 +112,8 @@ class Account:
                 destinations=destinations,
                 is_written=is_written,
                 directory=directory,
+                patient=names["PatientID"],
+                peer=self._association.peer_address,
             ),
             names["SOPInstanceUID"],
             self._request.sop_instance_uid,

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from dicomanon_node.cli import examine_machine, examine_network, examine_rules
+from dicomanon_node.cli import examine_audit, examine_machine, examine_network, examine_rules
 from dicomanon_node.cli.common import config_options, load_config, printable
 from dicomanon_node.cli.findings import Finding, Weight, error, exit_code
 from dicomanon_node.config import Config
@@ -30,6 +30,7 @@ _CHECKS: Final[Sequence[Callable[[Config], Iterator[Finding]]]] = (
     examine_machine.surroundings,
     examine_rules.rules,
     examine_network.destinations,
+    examine_audit.audit,
     examine_rules.queues,
 )
 _WORDS: Final = {
@@ -49,7 +50,7 @@ def doctor(is_json: bool, config_dir: Path, overrides: tuple[str, ...]) -> None:
     """Look whether everything is as the node needs it.
 
     Port, AE title, peers, key, directories, disk, clock, limits, rules, destinations (by
-    C-ECHO) and queues. Each finding comes with its cure. Nothing is changed; the node may
+    C-ECHO), audit and queues. Each finding comes with its cure. Nothing is changed; the node may
     run or not. Run it as the node's user, on its machine.
 
     The exit code is 0 if nothing need be done, 1 if something should be, 2 if the node

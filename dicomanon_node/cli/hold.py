@@ -20,6 +20,7 @@ from dicomanon_node.cli.common import (
     reports_config_errors,
     reports_os_errors,
 )
+from dicomanon_node.cli.ledger import record_act, reports_ledger_errors
 from dicomanon_node.config import Config
 from dicomanon_node.hold.area import Area
 from dicomanon_node.hold.entry import Entry
@@ -114,6 +115,7 @@ def show(entry_id: str, config_dir: Path, overrides: tuple[str, ...]) -> None:
 )
 @config_options
 @reports_config_errors(UNUSABLE)
+@reports_ledger_errors
 @_reports_hold_errors
 def export(
     entry_id: str,
@@ -138,6 +140,8 @@ def export(
         )
     area = _area(config)
     (entry,) = _named(area, (entry_id,))
+    if config.node.audit.enabled:
+        record_act(config, "hold-exported", {"entry": entry.label.entry})
     result = releasing.export(entry, target)
     if result.ending != "released":
         _tell(entry, result)

@@ -1,15 +1,23 @@
-"""What commands that read the ledger share: how they say that they cannot."""
+"""What commands share that use the ledger: how they say that they cannot, and who did what."""
 
 import functools
+import os
+import pwd
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicomanon_node.cli.common import EXIT_NOT_ALL
+from dicomanon_node.config import Config
+from dicomanon_node.ledger.database import engine_of
+from dicomanon_node.ledger.receipts import now
+from dicomanon_node.ledger.records import Fact, Note
 from dicomanon_node.ledger.schema import SchemaError
+from dicomanon_node.ledger.store import Ledger
+from dicomanon_node.ops import judges
 
 Command = Callable[..., Any]
 
@@ -39,3 +47,26 @@ def reports_ledger_errors(command: Command) -> Command:
         sys.exit(EXIT_NOT_ALL)
 
     return wrapped
+
+
+def record_act(config: Config, kind: str, facts: Mapping[str, Fact]) -> None:
+    """Note in the ledger, and for the audit, who does what; durable when this returns.
+
+    Args:
+        config: The configuration.
+        kind: Kind of the note.
+        facts: What else is to be known.
+
+    Raises:
+        OSError: The ledger cannot be written.
+        SQLAlchemyError: It does not work.
+    """
+    uid = os.getuid()
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in many containers
+        user = ""
+    who: dict[str, Fact] = {"user": str(judges.SHORT_TEXT.accept(user)), "user_id": uid}
+    engine = engine_of(config.node.ledger.path, is_writer=True)
+    with Ledger(engine, is_audited=config.node.audit.enabled) as ledger:
+        ledger.add(Note(now(), kind, {**who, **facts}))

@@ -1,8 +1,6 @@
 """`reidentify` and `rekey`: what the crosswalk is for, and a new key for it."""
 
 import json
-import os
-import pwd
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,14 +18,13 @@ from dicomanon_node.cli.common import (
     printable,
     reports_config_errors,
 )
-from dicomanon_node.cli.ledger import reports_ledger_errors
+from dicomanon_node.cli.ledger import record_act, reports_ledger_errors
 from dicomanon_node.config import Config
 from dicomanon_node.config.secrets import read_key
 from dicomanon_node.ledger.crosswalk import CrosswalkKey, Person, UnreadableError
 from dicomanon_node.ledger.database import engine_of
 from dicomanon_node.ledger.queries import Receipts
-from dicomanon_node.ledger.receipts import now
-from dicomanon_node.ledger.records import Fact, Link, Note
+from dicomanon_node.ledger.records import Fact, Link
 from dicomanon_node.ledger.store import Ledger
 from dicomanon_node.node import process
 from dicomanon_node.ops import judges
@@ -75,7 +72,7 @@ def reidentify(
         "entries": len(found),
         "keys": " ".join(sorted({link.key_id for link in found})),
     }
-    _audit(config, "reidentified", facts)
+    record_act(config, "reidentified", facts)
     opened = [(link, person) for link in found if (person := _person(keys, link)) is not None]
     for link, person in opened:
         click.echo(json.dumps(_document(link, person)) if as_json else _text(link, person))
@@ -118,7 +115,7 @@ def rekey(config_dir: Path, overrides: tuple[str, ...]) -> None:
             except UnreadableError:
                 click.echo(f"An entry of key {key.key_id} was changed; it stays.", err=True)
                 sys.exit(EXIT_NOT_ALL)
-    _audit(config, "rekeyed", {"entries": done_count, "keys": today.key_id})
+    record_act(config, "rekeyed", {"entries": done_count, "keys": today.key_id})
     left = Receipts(engine_of(path, is_writer=False)).link_counts()
     click.echo(f"{counted(done_count, 'entry', 'entries')} encrypted anew under key {today.key_id}")
     others = {key_id: count for key_id, count in left.items() if key_id != today.key_id}
@@ -138,18 +135,6 @@ def _keys(config: Config) -> dict[str, CrosswalkKey]:
     files = (ledger.crosswalk_key_file, *ledger.crosswalk_old_key_files)
     keys = [CrosswalkKey(read_key(path)) for path in files]
     return {key.key_id: key for key in keys}
-
-
-def _audit(config: Config, kind: str, facts: Mapping[str, Fact]) -> None:
-    """Who has done what, durably, at once."""
-    uid = os.getuid()
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:  # as in many containers
-        user = ""
-    who: dict[str, Fact] = {"user": str(judges.SHORT_TEXT.accept(user)), "user_id": uid}
-    with Ledger(engine_of(config.node.ledger.path, is_writer=True)) as ledger:
-        ledger.add(Note(now(), kind, {**who, **facts}))
 
 
 def _person(keys: Mapping[str, CrosswalkKey], link: Link) -> Person | None:

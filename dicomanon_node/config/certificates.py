@@ -63,16 +63,13 @@ def tls_faults(node: NodeConfig) -> Iterator[tuple[Location, str]]:
             )
             yield ("tls", "ca_file"), text
     for index, entry in enumerate(node.destinations):
-        if not isinstance(entry, DicomDestination) or not entry.tls:
-            continue
-        where = ("destinations", index)
-        cert_file, key_file = entry.tls_cert_file, entry.tls_key_file
-        if (cert_file is None) != (key_file is None):
-            missing = "tls_cert_file" if cert_file is None else "tls_key_file"
-            yield (*where, missing), "is needed: a certificate and its private key go together"
-        yield from _pair_faults(where, "tls_", cert_file, key_file)
-        if entry.tls_ca_file is not None:
-            yield from _ca_faults((*where, "tls_ca_file"), entry.tls_ca_file)
+        if isinstance(entry, DicomDestination) and entry.tls:
+            files = (entry.tls_cert_file, entry.tls_key_file, entry.tls_ca_file)
+            yield from _client_faults(("destinations", index), "tls_", *files)
+    audit = node.audit
+    if audit.enabled and audit.transport == "tls":
+        files = (audit.cert_file, audit.key_file, audit.ca_file)
+        yield from _client_faults(("audit",), "", *files)
 
 
 def tls_warnings(node: NodeConfig) -> Iterator[Problem]:
@@ -87,6 +84,9 @@ def tls_warnings(node: NodeConfig) -> Iterator[Problem]:
                 (f"{where}.tls_cert_file", entry.tls_cert_file),
                 (f"{where}.tls_ca_file", entry.tls_ca_file),
             ]
+    audit = node.audit
+    if audit.enabled and audit.transport == "tls":
+        found += [("audit.cert_file", audit.cert_file), ("audit.ca_file", audit.ca_file)]
     now = datetime.now(UTC)
     for setting, path in found:
         if path is None:
@@ -123,6 +123,21 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
     except (ValueError, UnsupportedAlgorithm):
         raise _Fault("is damaged, or of a kind that is not known: take it anew") from None
     return found
+
+
+def _client_faults(
+    where: Location,
+    prefix: str,
+    cert_file: Path | None,
+    key_file: Path | None,
+    ca_file: Path | None,
+) -> Iterator[tuple[Location, str]]:
+    if (cert_file is None) != (key_file is None):
+        missing = f"{prefix}{'cert_file' if cert_file is None else 'key_file'}"
+        yield (*where, missing), "is needed: a certificate and its private key go together"
+    yield from _pair_faults(where, prefix, cert_file, key_file)
+    if ca_file is not None:
+        yield from _ca_faults((*where, f"{prefix}ca_file"), ca_file)
 
 
 def _pair_faults(

@@ -40,6 +40,7 @@ def node_faults(node: NodeConfig) -> Iterable[Fault]:
     yield from _ledger_faults(node)
     yield from _completion_faults(node)
     yield from _retention_faults(node)
+    yield from _audit_faults(node)
     if outgoing is None and not node.destinations:
         yield (
             ("storage", "outgoing"),
@@ -83,6 +84,8 @@ def _admin_faults(node: NodeConfig) -> Iterable[Fault]:
 
 def uses_tls(node: NodeConfig) -> bool:
     """Whether there is TLS anywhere."""
+    if node.audit.enabled and node.audit.transport == "tls":
+        return True
     return node.tls.enabled or any(
         isinstance(entry, DicomDestination) and entry.tls for entry in node.destinations
     )
@@ -100,6 +103,20 @@ def _commitment_faults(node: NodeConfig) -> Iterable[Fault]:
         yield ("commitment", "report"), 'is "new" and no peer has a port to report to'
     if commitment.give_up_s < commitment.wait_s:
         yield ("commitment", "give_up_s"), "must not be less than wait_s"
+
+
+def _audit_faults(node: NodeConfig) -> Iterable[Fault]:
+    audit = node.audit
+    if not audit.enabled:
+        return
+    if not node.ledger.enabled:
+        yield ("audit", "enabled"), "needs the ledger: set ledger.enabled = true"
+    if audit.transport == "file" and audit.path is not None:
+        for public in (node.storage.outgoing, *_folders(node)):
+            if public is not None and audit.path.is_relative_to(public):
+                yield ("audit", "path"), "lies where objects are handed out: put it elsewhere"
+        if audit.path.is_relative_to(node.storage.spool):
+            yield ("audit", "path"), "lies in the spool: put it elsewhere"
 
 
 def _ledger_faults(node: NodeConfig) -> Iterable[Fault]:

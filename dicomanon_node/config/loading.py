@@ -163,6 +163,7 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
     completion = _resolved_files(
         root, node.completion, ("hook_ca_file", "hook_key_file", "studylist")
     )
+    audit = _resolved_files(root, node.audit, ("path", "cert_file", "key_file", "ca_file"))
     return node.model_copy(
         update={
             "completion": node.completion.model_copy(update=completion),
@@ -173,6 +174,7 @@ def _resolved(node: NodeConfig, root: Path) -> NodeConfig:
             "destinations": tuple(destinations),
             "admin": node.admin.model_copy(update=admin),
             "ledger": node.ledger.model_copy(update=ledger),
+            "audit": node.audit.model_copy(update=audit),
         }
     )
 

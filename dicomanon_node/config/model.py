@@ -25,6 +25,7 @@ from dicomanon_node.config.values import (
     OptionalCertificateName,
     OptionalHost,
     OptionalPath,
+    SourceId,
     Uid,
 )
 
@@ -350,6 +351,39 @@ class Commitment(Section):
     """Requests open at a time; more are refused with 0213H."""
 
 
+class Audit(Section):
+    """Audit messages (PS3.15 A.5) to an audit record repository, over syslog."""
+
+    enabled: bool = False
+    """Whether there are audit messages; needs the ledger."""
+    transport: Literal["tls", "udp", "file"] = "tls"
+    """Syslog over TLS (RFC 5425) or UDP (RFC 5426), or into a file."""
+    host: OptionalHost = ""
+    """IP address or host name of the repository, which its certificate must have."""
+    port: Port = 6514
+    """Its port; over UDP mostly 514."""
+    path: OptionalPath = None
+    """The file, with transport "file"."""
+    ca_file: OptionalPath = None
+    """PEM file with the CAs that the repository is known by; left out: those of the system."""
+    cert_file: OptionalPath = None
+    """PEM file with our certificate towards it, and those that lead to its CA."""
+    key_file: OptionalPath = None
+    """PEM file with our private key, without a passphrase, for the node's user alone."""
+    source_id: SourceId = ""
+    """What the node is called in the messages; "" is the machine's host name."""
+    give_up_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    """Days after which a message that nobody has taken is dropped; 0 keeps it."""
+
+    @model_validator(mode="after")
+    def _has_somewhere_to_go(self) -> Self:
+        if self.enabled and self.transport == "file" and self.path is None:
+            raise ValueError('needs path, as transport is "file"')
+        if self.enabled and self.transport != "file" and not self.host:
+            raise ValueError(f'needs host, as transport is "{self.transport}"')
+        return self
+
+
 class Admin(Section):
     """The console, the API and the metrics, over HTTP."""
 
@@ -386,4 +420,5 @@ class NodeConfig(Section):
     commitment: Commitment = Commitment()
     completion: Completion = Completion()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     admin: Admin = Admin()

@@ -22,6 +22,7 @@ _UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+")
 _MAX_UID_CHARACTERS = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
+_SOURCE_ID = re.compile(r"[!-~]{0,100}")
 _KEY = re.compile(r"\s*[0-9A-Fa-f]{64}\s*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _MAX_CERTIFICATE_NAME = 255
@@ -86,6 +87,15 @@ def _host(text: str) -> str:
 
 def _optional_host(text: str) -> str:
     return _host(text) if text else text
+
+
+def _source_id(text: str) -> str:
+    if not _SOURCE_ID.fullmatch(text):
+        raise ValueError(
+            f"{show(text)} is no name for the audit: at most 100 printable ASCII characters, no"
+            " spaces"
+        )
+    return text
 
 
 def _certificate_name(text: str) -> str:
@@ -215,6 +225,7 @@ DestinationName = Annotated[
 ]
 Host = Annotated[str, AfterValidator(_host), WithJsonSchema(_TEXT | {"minLength": 1})]
 OptionalHost = Annotated[str, AfterValidator(_optional_host), WithJsonSchema(_TEXT)]
+SourceId = Annotated[str, AfterValidator(_source_id), WithJsonSchema(_TEXT | {"maxLength": 100})]
 OptionalCertificateName = Annotated[
     str, AfterValidator(_certificate_name), WithJsonSchema(_TEXT | {"maxLength": 255})
 ]

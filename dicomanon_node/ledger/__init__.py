@@ -14,6 +14,7 @@ know what happened reads the ledger and asks no process.
     schema     the tables and their versions
     store      `Ledger.open(url)`, `.ingest(batch)`, `.expire(before)`
     queries    `Receipts(engine)`: `.find(Wanted(...))`, `.count(...)`, `.notes(...)`
+    outbox     what is to be told to the audit
     origins    keyed hashes of original UIDs
     recorder   the loop of the recorder
 

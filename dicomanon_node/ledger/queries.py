@@ -101,6 +101,7 @@ class Receipt:
     directory: str | None
     file_name: str | None
     removed_at: int | None
+    patient: str
     deliveries: tuple[DeliveryState, ...]
 
 

@@ -45,6 +45,8 @@ class Common(NamedTuple):
     destinations: tuple[str, ...]
     is_written: bool
     directory: str | None = None
+    patient: str = ""
+    peer: str = ""
 
 
 class ReceiptWriter:
@@ -175,7 +177,7 @@ class ReceiptWriter:
             raise refusal
         return refusal is None
 
-    def note(self, kind: str, **facts: Fact) -> None:
+    def note(self, kind: str, /, **facts: Fact) -> None:
         """Write what else happened; see `records.Note`."""
         self.write(Note(now(), kind, facts))
 
@@ -194,6 +196,8 @@ class ReceiptWriter:
             "series_uid": judges.UID.accept(common.series_uid),
             "sop_class": judges.UID.accept(common.sop_class),
             "calling_aet": judges.AE_TITLE.accept(common.calling_aet),
+            "patient": judges.SHORT_TEXT.accept(common.patient),
+            "peer": judges.ADDRESS.accept(common.peer) if common.peer else "",
         }
         encoded = f'["stored",{_encode(values)[:-1]},'
         if len(self._encoded) >= _MOST_REMEMBERED:

@@ -42,6 +42,7 @@ class Recorder:
         log: Told what goes wrong.
         retention_days: Days after which a receipt goes; 0 for never.
         tracks_studies: As of `store.Ledger`.
+        is_audited: What is recorded goes to the audit as well.
         clock: Seconds that never go back.
         now_us: Time of day, microseconds.
     """
@@ -54,6 +55,7 @@ class Recorder:
         *,
         retention_days: int = 0,
         tracks_studies: bool = False,
+        is_audited: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -62,6 +64,7 @@ class Recorder:
         self._log = log
         self._retention_us = retention_days * _DAY_US
         self._tracks_studies = tracks_studies
+        self._is_audited = is_audited
         self._clock = clock
         self._now_us = now_us
         self._ledger: Ledger | None = None
@@ -76,7 +79,7 @@ class Recorder:
         while True:
             is_last = stop.is_set()
             try:
-                self.turn()
+                self.turn(is_last=is_last)
             except (OSError, SQLAlchemyError, SchemaError) as error:
                 self._fall_behind(error)
                 if is_last:  # the journals are still there at the next start
@@ -88,8 +91,11 @@ class Recorder:
                     return
                 stop.wait(POLL_S)
 
-    def turn(self) -> int:
+    def turn(self, *, is_last: bool = False) -> int:
         """Record what there is now.
+
+        Args:
+            is_last: Nothing more will be recorded.
 
         Returns:
             How many records.
@@ -101,6 +107,7 @@ class Recorder:
         """
         ledger = self._opened()
         count = self._take_in(ledger)
+        ledger.gather(is_last=is_last)
         self._caught_up()
         if self._retention_us and self._clock() >= self._expire_at:
             self._expire(ledger)
@@ -120,7 +127,9 @@ class Recorder:
             self._claim = self._journals.claim()
         if self._ledger is None:
             ledger = Ledger(
-                engine_of(self._path, is_writer=True), tracks_studies=self._tracks_studies
+                engine_of(self._path, is_writer=True),
+                tracks_studies=self._tracks_studies,
+                is_audited=self._is_audited,
             )
             positions = ledger.positions()
             self._journals.settle()  # journals that are gone stay gone

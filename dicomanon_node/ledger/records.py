@@ -51,6 +51,8 @@ class Stored:
         is_written: It has a file in the outgoing tree.
         directory: Where in that tree, relative; "" is the tree itself, None is not known.
         file_name: The file's name; "" is `<SOP Instance UID>.dcm`.
+        patient: New Patient ID, judged.
+        peer: The requestor's address, judged.
     """
 
     at: int
@@ -74,6 +76,8 @@ class Stored:
     is_written: bool = True
     directory: str | None = None
     file_name: str = ""
+    patient: str = ""
+    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +159,8 @@ class Note:
 
     Attributes:
         at: When, microseconds.
-        kind: A fixed word: started, stopped, association-closed, held, released,
-            reidentified, rekeyed, alert, ...
+        kind: A fixed word: started, stopped, reloaded, association-closed, reidentified,
+            rekeyed, hold-exported, alert, ...
         facts: What is to be known of it: fixed words, judged text, numbers.
     """
 

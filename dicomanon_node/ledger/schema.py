@@ -70,6 +70,7 @@ RECEIPTS: Final = Table(
     Column("directory", Text),
     Column("file_name", String(255)),
     Column("removed_at", BigInteger),
+    Column("patient", String(200), nullable=False, server_default=""),
     UniqueConstraint("sop_instance_uid", "study", "variant"),
     Index("receipts_study_uid", "study_uid"),
     Index("receipts_original_study", "original_study"),
@@ -130,6 +131,40 @@ LINKS: Final = Table(
     UniqueConstraint("patient", "study_uid", "mark"),
     Index("links_study_uid", "study_uid"),
     Index("links_key_id", "key_id"),
+)
+AUDIT_EVENTS: Final = Table(
+    "audit_events",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("facts", Text, nullable=False),
+)
+AUDIT_TRANSFERS: Final = Table(
+    "audit_transfers",
+    METADATA,
+    Column("kind", String(40), primary_key=True),
+    Column("party", String(200), primary_key=True),
+    Column("study_uid", String(64), primary_key=True),
+    Column("patient", String(200), primary_key=True),
+    Column("sop_class", String(64), primary_key=True),
+    Column("study", String(200), nullable=False),
+    Column("calling_aet", String(200), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("instances", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("touched_at", BigInteger, nullable=False),
+)
+AUDIT_WAITING: Final = Table(
+    "audit_waiting",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("destination", String(200), nullable=False),
+    Column("is_delivered", Boolean, nullable=False),
+    Column("noted_at", BigInteger, nullable=False),
 )
 
 STUDIES: Final = Table(
@@ -197,7 +232,21 @@ def _add_completion(connection: Connection) -> None:
     METADATA.create_all(connection, tables=(STUDIES, COMPLETIONS, TELLINGS))
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_make_first, _add_links, _add_completion)
+def _add_audit(connection: Connection) -> None:
+    columns = {column["name"] for column in inspect(connection).get_columns(RECEIPTS.name)}
+    if "patient" not in columns:  # a ledger that begins today has it from the first step
+        connection.exec_driver_sql(
+            "ALTER TABLE receipts ADD COLUMN patient VARCHAR(200) NOT NULL DEFAULT ''"
+        )
+    METADATA.create_all(connection, tables=(AUDIT_EVENTS, AUDIT_TRANSFERS, AUDIT_WAITING))
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _make_first,
+    _add_links,
+    _add_completion,
+    _add_audit,
+)
 """`STEPS[n]` makes version n + 1 of version n; version 0 is an empty database."""
 
 

@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Engine, Insert, Table, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dicomanon_node.ledger import schema
+from dicomanon_node.ledger import outbox, schema
+from dicomanon_node.ledger.receipts import now
 from dicomanon_node.ledger.records import Delivery, Link, Note, Record, Refusal, Stored
 from dicomanon_node.ledger.schema import (
     COMPLETIONS,
@@ -40,15 +41,19 @@ class Ledger:
     Args:
         engine: Its database, as a writer.
         tracks_studies: Whether it keeps which studies something has come of (`studies`).
+        is_audited: What is taken in goes to the audit as well (`outbox`).
 
     Raises:
         SchemaError: It is of a later version than this program.
         SQLAlchemyError: The database does not work.
     """
 
-    def __init__(self, engine: Engine, *, tracks_studies: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, *, tracks_studies: bool = False, is_audited: bool = False
+    ) -> None:
         self._engine = engine
         self._tracks_studies = tracks_studies
+        self._is_audited = is_audited
         self._is_postgresql = engine.dialect.name == "postgresql"
         with engine.begin() as connection:
             schema.migrate(connection)
@@ -76,11 +81,13 @@ class Ledger:
             records: New ones.
             positions: Where they end, by journal.
         """
+        taken = list(records)
         with self._engine.begin() as connection:
-            records = list(records)
-            self._take_in(connection, records)
+            self._take_in(connection, taken)
             if self._tracks_studies:
-                self._reopen(connection, records)
+                self._reopen(connection, taken)
+            if self._is_audited:
+                outbox.take_in(connection, taken, now())
             if positions:
                 made = self._insert(POSITIONS)
                 connection.execute(
@@ -99,6 +106,17 @@ class Ledger:
     def add(self, note: Note) -> None:
         """Write a note, durably, at once; for a process that has no journal."""
         self.ingest([note], {})
+
+    def gather(self, *, is_last: bool = False) -> int:
+        """Make audit events of transfers that are over; how many.
+
+        Args:
+            is_last: Nothing more comes, so all are over.
+        """
+        if not self._is_audited:
+            return 0
+        with self._engine.begin() as connection:
+            return outbox.gather(connection, now(), is_last=is_last)
 
     def expire(self, before: int) -> int:
         """Remove what has not changed since a time, some thousand rows at a time.
@@ -260,6 +278,7 @@ class Ledger:
                 "directory": new.directory,
                 "file_name": new.file_name,
                 "removed_at": None,
+                "patient": new.patient,
             },
         )
 
@@ -337,6 +356,7 @@ def _receipt(record: Stored, variant: int) -> Row:
         "calling_aet": record.calling_aet,
         "directory": record.directory,
         "file_name": record.file_name,
+        "patient": record.patient,
     }
 
 

@@ -23,10 +23,12 @@ from dicomanon_node.config import Config
 from dicomanon_node.config.model import Admin
 from dicomanon_node.network import listener
 from dicomanon_node.node import build
+from dicomanon_node.node.alerts import AlertingLog, Alerts, keyless_notes
 from dicomanon_node.node.children import ABORT, STOP, Ready
 from dicomanon_node.node.console_protocol import MAX_CONNECTIONS, ConsoleProtocol
 from dicomanon_node.node.notices import uncovered_names
 from dicomanon_node.ops import logs
+from dicomanon_node.ops.events import TellEvent
 from dicomanon_node.ops.feed import Feed
 
 _NICENESS: Final = 10
@@ -92,12 +94,17 @@ async def _serve(
     history = History(build.destination_names(config))
     history.receivers.update(receivers)
     settings = config.node.admin
+    log: TellEvent = logs.get()
+    alerts = None
+    if config.node.audit.enabled:
+        alerts = Alerts(keyless_notes(config.node.storage.spool, log))
+        log = AlertingLog(log, alerts)
     console = Console(
         Picture(config, history, uncovered_names),
         load,
         Sessions(token),
         (settings.host, *settings.hosts),
-        logs.get(),
+        log,
     )
     is_port_late = listening is None
     if is_port_late:
@@ -143,6 +150,8 @@ async def _serve(
     with suppress(asyncio.CancelledError):
         await keeping
     stopping.cancel()
+    if alerts is not None:
+        alerts.flush()
 
 
 class _Server(uvicorn.Server):

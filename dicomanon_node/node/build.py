@@ -271,6 +271,24 @@ def client_tls(config: Config) -> "Mapping[str, ClientTls]":
     return found
 
 
+def audit_tls(config: Config) -> "ClientTls | None":
+    """How to speak TLS to the audit record repository; None if that is not spoken.
+
+    Raises:
+        ConfigError: The files of TLS cannot be used.
+    """
+    audit = config.node.audit
+    if not audit.enabled or audit.transport != "tls":
+        return None
+    from dicomanon_node.network import tls  # noqa: PLC0415  (slow, rarely needed)
+
+    try:
+        context = tls.client_context(audit.ca_file, audit.cert_file, audit.key_file)
+    except tls.CredentialsError as error:
+        raise _unusable("audit.", error.role) from None
+    return tls.ClientTls(context, audit.host)
+
+
 def _server_context(config: Config) -> "ssl.SSLContext | None":
     settings = config.node.tls
     if not settings.enabled or settings.cert_file is None or settings.key_file is None:

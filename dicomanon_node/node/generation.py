@@ -115,7 +115,15 @@ class Generation:
         self.children = [
             Child(
                 "receiver",
-                partial(receive, settings, service, shared.ports, load, commitment=intake),
+                partial(
+                    receive,
+                    settings,
+                    service,
+                    shared.ports,
+                    load,
+                    commitment=intake,
+                    is_audited=config.node.audit.enabled,
+                ),
             )
             for load in loads(receiver_count(config))
         ]

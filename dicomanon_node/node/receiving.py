@@ -12,6 +12,7 @@ from dicomanon_node.network.listener import Listener
 from dicomanon_node.network.loads import Load
 from dicomanon_node.network.ports import Ports
 from dicomanon_node.network.service import AssociationFacts, Ending, ListenerSettings
+from dicomanon_node.node.alerts import Alerts
 from dicomanon_node.node.children import ABORT, RETIRE, STOP, Ready
 from dicomanon_node.node.tally import Tally
 from dicomanon_node.ops import judges, logs
@@ -24,6 +25,11 @@ ABORT_S: Final = 1.0
 """How long they may take to end once they are aborted, seconds."""
 
 
+_ALARMING: Final = frozenset(
+    {"called-ae-title", "peer-not-allowed", "certificate", "peer-check-failed"}
+)
+"""Reasons of a rejection by which somebody was not let in; others had no room or no language."""
+
 _LOOK_S: Final = 0.5
 """How often one that retires looks whether it is to hurry, seconds."""
 
@@ -35,16 +41,20 @@ class LoggingObserver:
 
     Args:
         receipts: Where associations that brought something are noted as well; None: nowhere.
+        alerts: Where is noted who was not let in; None: nowhere.
     """
 
-    def __init__(self, receipts: ReceiptWriter | None = None) -> None:
+    def __init__(self, receipts: ReceiptWriter | None = None, alerts: Alerts | None = None) -> None:
         self._log = logs.get()
         self._tally = Tally(self._log)
         self._receipts = receipts
+        self._alerts = alerts
 
     def flush(self) -> None:
         """Write what was counted so far."""
         self._tally.flush()
+        if self._alerts is not None:
+            self._alerts.flush()
 
     def opened(self, association: AssociationFacts) -> None:
         """An association is accepted."""
@@ -72,6 +82,13 @@ class LoggingObserver:
                 "certificate": _fingerprint(association),
             },
         )
+        if self._alerts is not None and reason in _ALARMING:
+            self._alerts.tell(
+                "association.rejected",
+                reason,
+                association.peer_address,
+                calling_aet=association.calling_aet,
+            )
 
     def closed(self, association: AssociationFacts, how: Ending) -> None:
         """An established association has ended."""
@@ -111,6 +128,8 @@ class LoggingObserver:
     def unassociated(self, peer_address: str, how: Ending) -> None:
         """A connection ended without an association."""
         self._tally.event("connection.dropped", "how", how, peer_address, {})
+        if self._alerts is not None and (how.startswith("tls-") or how is Ending.PROXY_HEADER):
+            self._alerts.tell("connection.dropped", how, peer_address)
 
     def failed(self, association: AssociationFacts | None, error: Exception) -> None:
         """A fault of ours."""
@@ -134,6 +153,7 @@ def receive(
     ready: Ready,
     *,
     commitment: CommitmentService | None = None,
+    is_audited: bool = False,
 ) -> None:
     """Serve associations until `STOP`, then let open ones end; `ABORT` aborts them.
 
@@ -146,11 +166,14 @@ def receive(
         load: What this receiver has to do, beside the others.
         ready: To be called when associations are accepted, and when they are no more.
         commitment: Where Storage Commitment requests go; None: they are not taken.
+        is_audited: The audit is told who was not let in.
     """
     # What there is now stays to the end. Left to the garbage collector, it would be walked
     # through each time, some 70,000 objects, and all associations stand still for 60 ms.
     gc.freeze()
-    observer = LoggingObserver(service.receipts)
+    receipts = service.receipts
+    alerts = Alerts(receipts.note) if is_audited and receipts is not None else None
+    observer = LoggingObserver(receipts, alerts)
     listener = Listener(settings, service, observer, load, commitment)
     is_patient = False
 

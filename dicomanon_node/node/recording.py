@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 from dicomanon_node.config import Config
@@ -21,22 +22,20 @@ _NICENESS: Final = 10
 _OTHERS: Final = 0o077
 
 
-class Recording:
-    """The one recorder of a node, for the supervisor. None where no receipts are wanted.
+class Lasting:
+    """A process that outlives generations, for the supervisor.
 
     Args:
-        config: The configuration the node was started with; a reload does not change its ledger.
+        children: It, or none if it is not wanted.
         shared: What the processes of a node have in common.
 
     Attributes:
-        children: Its process.
+        children: As given.
     """
 
-    def __init__(self, config: Config, shared: Shared) -> None:
-        self._config = config
+    def __init__(self, children: Sequence[Child], shared: Shared) -> None:
         self._shared = shared
-        enabled = config.node.ledger.enabled
-        self.children = [Child("recorder", self._record)] if enabled else []
+        self.children = children
 
     def start(self) -> None:
         """Start it; if that fails, later."""
@@ -51,6 +50,20 @@ class Recording:
         """
         for child in self.children:
             child.look_after(now, self._shared.lifeline, self._shared.private)
+
+
+class Recording(Lasting):
+    """The one recorder of a node, for the supervisor. None where no receipts are wanted.
+
+    Args:
+        config: The configuration the node was started with; a reload does not change its ledger.
+        shared: What the processes of a node have in common.
+    """
+
+    def __init__(self, config: Config, shared: Shared) -> None:
+        self._config = config
+        enabled = config.node.ledger.enabled
+        super().__init__([Child("recorder", self._record)] if enabled else [], shared)
 
     def _record(self, ready: Ready) -> None:
         self._shared.ports.close()
@@ -79,6 +92,7 @@ def record(config: Config, ready: Ready) -> None:
         logs.get(),
         retention_days=config.node.ledger.retention_days,
         tracks_studies=config.node.completion.enabled,
+        is_audited=config.node.audit.enabled,
     )
     ready()
     recorder.run(stop)

@@ -20,6 +20,7 @@ from dicomanon_node.config import Config
 from dicomanon_node.delivery.doorbell import Doorbell
 from dicomanon_node.network.ports import Ports
 from dicomanon_node.node import build, process
+from dicomanon_node.node.auditing import Auditing
 from dicomanon_node.node.binding import bind
 from dicomanon_node.node.children import ABORT, KILLED_S, STOP, Child, Closeable, Ready, are_running
 from dicomanon_node.node.console_place import ConsolePlace
@@ -48,6 +49,7 @@ _REST_S: Final = 0.02
 _STOP_RECEIVERS_S: Final = DRAIN_S + 5.0
 _STOP_OTHERS_S: Final = 10.0
 _STOP_RECORDER_S: Final = 10.0
+_STOP_AUDITOR_S: Final = 5.0
 _STOP_ABORTED_S: Final = ABORT_S + 2.0
 
 _LOCK_WAIT_S: Final = 3.0
@@ -125,11 +127,13 @@ class Supervisor:
             self._shared = Shared(ports, self._doorbell, self._lifeline, self._private)
             self._notes = build.receipts(self._config, self._key, self._log)
             self._recording = Recording(self._config, self._shared)
+            self._auditing = Auditing(self._config, self._shared)
             self._succession = stack.enter_context(closing(self._succeed(spool)))
             exit_code = 1
             try:
                 self._succession.begin(plans)
                 self._recording.start()
+                self._auditing.start()
                 if not self._signals.asked:
                     self._address = ports.host, ports.plain_port or ports.secure_port or 0
                     if self._console is not None:
@@ -155,7 +159,8 @@ class Supervisor:
     @property
     def _children(self) -> list[Child]:
         console = [self._console.child] if self._console else []
-        return [*self._succession.children, *self._recording.children, *console]
+        lasting = [*self._recording.children, *self._auditing.children]
+        return [*self._succession.children, *lasting, *console]
 
     def _private(self) -> Sequence[Closeable]:
         """What only the supervisor looks at: a child closes its own copies."""
@@ -218,6 +223,7 @@ class Supervisor:
             now = time.monotonic()
             self._succession.look_after(now)
             self._recording.look_after(now)
+            self._auditing.look_after(now)
             if self._console is not None:
                 self._console.look_after(now)
             self._look_whether_ready(now)
@@ -229,7 +235,20 @@ class Supervisor:
         self._readiness.look(serving.receivers, spool, full_queues, now)
 
     def _reload(self) -> Document:
-        return self._succession.reload(self._load)
+        client = None
+
+        def load() -> Config:
+            nonlocal client
+            config = self._load()
+            client = build.audit_tls(config)
+            return config
+
+        document = self._succession.reload(load)
+        config, is_reloaded = self._succession.config, bool(document["is_reloaded"])
+        self._note("reloaded", rules=config.rules.digest, is_refused=not is_reloaded)
+        if is_reloaded:
+            self._auditing.take(config, client)
+        return document
 
     def _status(self) -> Document:
         """What `dicomanon-node status` shows."""
@@ -257,13 +276,19 @@ class Supervisor:
         if self._signals.asked:
             self._log.event("node.draining", signal=self._signals.asked[0].name, deadline_s=DRAIN_S)
         receivers = [child for child in self._children if child.role == "receiver"]
-        others = [child for child in self._children if child.role not in ("receiver", "recorder")]
+        others = [
+            child
+            for child in self._children
+            if child.role not in ("receiver", "recorder", "auditor")
+        ]
         is_clean = self._end_children(receivers, _STOP_RECEIVERS_S)
         # The courier goes after them, so that what has just been received may still be delivered,
         # and who writes down what all of them did goes last.
         is_clean = self._end_children(others, _STOP_OTHERS_S) and is_clean
         self._note("stopped", clean=is_clean)
         is_clean = self._end_children(self._recording.children, _STOP_RECORDER_S) and is_clean
+        # What the audit has not been told by then, it is told after the next start.
+        self._end_children(self._auditing.children, _STOP_AUDITOR_S)
         self._counting.take(time.monotonic())
         return 0 if is_clean else 1
 

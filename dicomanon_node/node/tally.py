@@ -36,10 +36,23 @@ class Tally:
 
     Args:
         log: Where they are told.
+        lines: Of a kind about an address, written as they come in each interval.
+        interval_s: How long an interval is, seconds.
+        most_addresses: Kinds and addresses kept apart in an interval.
     """
 
-    def __init__(self, log: TellEvent) -> None:
+    def __init__(
+        self,
+        log: TellEvent,
+        *,
+        lines: int = LINES,
+        interval_s: float = INTERVAL_S,
+        most_addresses: int = MOST_ADDRESSES,
+    ) -> None:
         self._log = log
+        self._lines = lines
+        self._interval_s = interval_s
+        self._most_addresses = most_addresses
         self._counts: dict[Kind, _Count] = {}
         self._since = 0.0
         self._timer: threading.Timer | None = None
@@ -60,14 +73,14 @@ class Tally:
         with self._changing:
             now = monotonic()
             uncounted = {}
-            if now - self._since >= INTERVAL_S and self._timer is None:
+            if now - self._since >= self._interval_s and self._timer is None:
                 uncounted, self._counts = self._counts, {}
                 self._since = now
             kind = (name, f"{word}={value}", peer)
-            if kind not in self._counts and len(self._counts) >= MOST_ADDRESSES:
+            if kind not in self._counts and len(self._counts) >= self._most_addresses:
                 kind = (name, f"{word}={value}", "")
             count = self._counts.setdefault(kind, _Count())
-            is_told = count.told < LINES
+            is_told = count.told < self._lines
             if is_told:
                 count.told += 1
             else:
@@ -89,7 +102,7 @@ class Tally:
         self._tell(counts)
 
     def _started_timer(self) -> threading.Timer | None:
-        timer = threading.Timer(INTERVAL_S, self.flush)
+        timer = threading.Timer(self._interval_s, self.flush)
         timer.daemon = True
         try:
             timer.start()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
+from dicomanon_node.ops.declared.audit import AUDIT
 from dicomanon_node.ops.declared.commitment import COMMITMENT
 from dicomanon_node.ops.declared.completion import COMPLETION
 from dicomanon_node.ops.declared.console import CONSOLE
@@ -40,6 +41,7 @@ _DECLARED = (
     *SPOOL,
     *HOLD,
     *COMMITMENT,
+    *AUDIT,
     *LEDGER,
     *CONSOLE,
     *COMPLETION,

@@ -44,7 +44,8 @@ MESSAGE = Key("message", "what is wrong with the configuration", judges.MESSAGE_
 SIGNAL = Key("signal", "name of the signal, such as SIGTERM", judges.IDENTIFIER)
 ROLE = Key(
     "role",
-    "what the process does: receiver, courier, keeper, recorder, committer, finisher, admin",
+    "what the process does: receiver, courier, keeper, recorder, committer, finisher, auditor,"
+    " admin",
     judges.WORD,
 )
 EXIT_CODE = Key("exit_code", "exit code; negative: ended by that signal", judges.INTEGER)
@@ -133,6 +134,9 @@ HTTP_STATUS = Key("http_status", "status of the web server's answer", judges.COU
 FILES = Key("files", "files removed from outgoing", judges.COUNT)
 DIRECTORIES = Key("directories", "directories removed that were left empty", judges.COUNT)
 KEPT = Key("kept", "files that are old enough and in use, so that they stay", judges.COUNT)
+
+# The audit.
+UNTOLD = Key("untold", "audit messages that nobody has taken", judges.COUNT)
 
 # Other libraries.
 LOGGER = Key("logger", "the library's logger", judges.LOGGER)

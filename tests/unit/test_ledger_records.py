@@ -78,7 +78,7 @@ def test_random_bytes_are_no_record_and_raise_nothing_else(line: bytes) -> None:
         {"is_variant": 1},
         {"destinations": "pacs"},
         {"destinations": [1]},
-        {"patient": "x"},
+        {"surname": "x"},
     ],
 )
 def test_a_record_of_another_form_is_none(changed: dict[str, object]) -> None:
