@@ -122,6 +122,9 @@ def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
 
 
 def test_the_first_start_says_what_is_shown(node: Node) -> None:
+    deadline = time.monotonic() + 15  # it is written after the log has said that it is ready
+    while masked(READY) not in masked(node.told) and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert masked(READY) in masked(node.told)
 
 
