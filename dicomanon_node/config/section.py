@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DAY_S = 86_400
 
+Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=DAY_S)]
 
 
