@@ -42,6 +42,7 @@ def configure_logs(config: Config, *earlier: Config) -> None:
             TRANSFER_SYNTAXES,
             *(one.node.listener.extra_sop_classes for one in all_of_them),
         ),
+        rules=config.rules.digest,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from dicomanon_node.ops.allow_list import AllowList
 from dicomanon_node.ops.declaring import Event
 from dicomanon_node.ops.events import EVENTS
-from dicomanon_node.ops.judges import ConfiguredNames, Value
+from dicomanon_node.ops.judges import HEX, ConfiguredNames, Value
 from dicomanon_node.ops.writer import LineWriter
 
 _MOST_REMEMBERED: Final = 256  # of one key: what some dozens of associations send in turn
@@ -36,10 +36,17 @@ class JsonLines:
 
     Args:
         allow_list: Says what is written.
+        rules: Digest of the rules in force, for the lines whose event does not say it itself;
+            "" if there are none yet.
     """
 
-    def __init__(self, allow_list: AllowList) -> None:
+    def __init__(self, allow_list: AllowList, rules: str = "") -> None:
         self._allow_list = allow_list
+        told = f',"rules":{_encode(HEX.accept(rules))}' if rules else ""
+        self._tails = {
+            name: "}\n" if "rules" in event.key_names else f"{told}}}\n"
+            for name, event in EVENTS.items()
+        }
         self._heads = {name: _head(event) for name, event in EVENTS.items()}
         self._fields = {
             name: [_Field(key, accept) for key, accept in event.judges]
@@ -61,7 +68,7 @@ class JsonLines:
                     continue
             text = field.remembered.get(value) if type(value) in _REMEMBERED else None
             parts.append(text or field.written(value))
-        parts.append("}\n")
+        parts.append(self._tails[event.name])
         return "".join(parts)
 
     def _timestamp(self) -> str:

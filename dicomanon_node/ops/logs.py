@@ -90,6 +90,7 @@ def configure(
     studies: Iterable[str] = (),
     destinations: Iterable[str] = (),
     known_uids: Iterable[str] = (),
+    rules: str = "",
 ) -> None:
     """Say where lines go and what they look like. May be called again, also after a fork.
 
@@ -102,6 +103,7 @@ def configure(
         studies: The configured studies; any other study is logged as "unlisted".
         destinations: The configured destinations, likewise.
         known_uids: SOP classes and transfer syntaxes accepted, besides those of PS3.6 A, likewise.
+        rules: Digest of the rules in force, for every line of JSON.
     """
     judges.study_names.allow(studies)
     judges.destination_names.allow(destinations)
@@ -117,9 +119,9 @@ def configure(
     writer = LineWriter(stream, Losses(is_strict=strict))
     threshold = Level[level.upper()]
     processors: list[Processor] = (
-        [TappedEvents(_tap), AllowList(threshold), console]
+        [TappedEvents(_tap, rules), AllowList(threshold), console]
         if is_console
-        else [TappedJsonLines(_tap, threshold)]
+        else [TappedJsonLines(_tap, threshold, rules)]
     )
     _following.follow(writer, processors)
     structlog.configure(

@@ -40,13 +40,14 @@ class TappedJsonLines:
     Args:
         tap: Where the feed is.
         threshold: Lowest level that is written to the log; the feed gets all.
+        rules: As `JsonLines` takes it.
     """
 
-    def __init__(self, tap: Tap, threshold: Level) -> None:
+    def __init__(self, tap: Tap, threshold: Level, rules: str = "") -> None:
         self._tap = tap
         self._threshold = threshold
-        self._lines = JsonLines(AllowList(threshold))
-        self._all_lines = JsonLines(AllowList(Level.DEBUG))
+        self._lines = JsonLines(AllowList(threshold), rules)
+        self._all_lines = JsonLines(AllowList(Level.DEBUG), rules)
 
     def __call__(
         self, writer: LineWriter, method: str, event_dict: MutableMapping[str, Any]
@@ -67,11 +68,12 @@ class TappedEvents:
 
     Args:
         tap: Where the feed is.
+        rules: As `JsonLines` takes it.
     """
 
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: Tap, rules: str = "") -> None:
         self._tap = tap
-        self._all_lines = JsonLines(AllowList(Level.DEBUG))
+        self._all_lines = JsonLines(AllowList(Level.DEBUG), rules)
         # What is not declared is counted by the processors that come next.
         self._nobody = LineWriter(None, Losses(is_strict=False))
 

@@ -171,7 +171,7 @@ def assert_clean(node: Node, canaries: Canaries) -> None:
 def assert_declared(events: Sequence[dict[str, object]]) -> None:
     for event in events:
         declared = EVENTS[str(event["event"])]
-        assert event.keys() - {"timestamp", "level", "event"} <= declared.key_names
+        assert event.keys() - {"timestamp", "level", "event", "rules"} <= declared.key_names
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path, canaries: Canaries) -> None:

@@ -264,3 +264,13 @@ def test_closing_the_stream_does_not_turn_lines_into_another_file(tmp_path: Path
         logs.get().event("node.starting")
     assert other_path.read_text(encoding="ascii") == ""
     assert "node.starting" in log_path.read_text(encoding="ascii")
+
+
+def test_every_line_of_json_names_the_rules_in_force() -> None:
+    stream = Captured()
+    logs.configure(format="json", stream=stream, rules="0123abcd")
+    log = logs.get()
+    log.event("connection.dropped", peer="192.0.2.1", how="lost")
+    log.event("spool.swept", removed=1)
+    log.event("instance.stored", study="default", rules="feed0001")
+    assert [event["rules"] for event in stream.events] == ["0123abcd", "0123abcd", "feed0001"]
