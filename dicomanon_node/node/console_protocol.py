@@ -3,7 +3,7 @@
 uvicorn waits for a request without end, and answers 503 to all once so many connections
 are open: a hundred silent ones would be the end of `/healthz`, and of a node that an
 orchestrator restarts when that does not answer. Here a connection has some seconds for
-its request, and where there are too many, the one that has waited longest makes room.
+its request, and where there are too many, another one makes room for who has just come.
 Decides nothing on requests.
 """
 
@@ -55,13 +55,18 @@ class ConsoleProtocol(H11Protocol):
         return self.conn.their_state in _WHOLE and not self.cycle.response_complete
 
     def _make_room(self) -> None:
-        idle = [
+        others = [
             each
             for each in self.connections
-            if isinstance(each, ConsoleProtocol) and not each._is_served()  # noqa: SLF001  (one of us)
+            if isinstance(each, ConsoleProtocol) and each is not self
         ]
-        if idle:
-            min(idle, key=lambda each: each._idle_since)._leave()  # noqa: SLF001  (one of us)
+        if others:
+            min(others, key=ConsoleProtocol._worth)._leave()  # noqa: SLF001  (one of us)
+
+    def _worth(self) -> tuple[bool, bool, float]:
+        """Who is worth least goes first: who asks nothing, who does not take its answer."""
+        is_read = not self.transport.get_write_buffer_size()
+        return self._is_served(), is_read, self._idle_since
 
     def _look_later(self) -> None:
         self._looking = self.loop.call_later(REQUEST_S / 2, self._look)
