@@ -84,12 +84,15 @@ def certs(directory: Path, hosts: tuple[str, ...], clients: tuple[str, ...], day
         fingerprints[name] = certificate.fingerprint(hashes.SHA256()).hex()
     _write(directory, files)
     click.echo("For tests only, until " + str((datetime.now(UTC) + timedelta(days=days)).date()))
-    click.echo("In node.toml:")
+    click.echo('In node.toml, in place of what its section "tls" has:')
     click.echo("[tls]\nenabled = true")
     for key_name, file in (("cert", "server.pem"), ("key", "server.key"), ("ca", "ca.pem")):
         click.echo(f'{key_name}_file = "{(directory / file).absolute()}"')
     for name, fingerprint in fingerprints.items():
-        click.echo(f'{name}: certificate = "{name}", or "sha256:{fingerprint}"')
+        click.echo(
+            f'In [[peers]], for who shows {name}.pem: certificate = "{name}",'
+            f' or "sha256:{fingerprint}"'
+        )
 
 
 class _Authority:

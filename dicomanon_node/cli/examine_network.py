@@ -152,7 +152,7 @@ def _destination(entry: DicomDestination | FolderDestination, tls: "ClientTls | 
     except NodeError as found:
         return warning(
             subject,
-            f"{target}: {explain(found)}",
+            f"{target}: {explain(found, is_destination=True)}",
             "Objects for it wait in the spool meanwhile. Its administrator must know our AE title"
             f" {entry.calling_ae_title} and address.",
         )

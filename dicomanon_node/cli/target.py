@@ -234,9 +234,16 @@ def _client_tls(host: str, options: TlsOptions) -> "ClientTls":
     return tls.ClientTls(context, host)
 
 
-def explain(error: NodeError) -> str:
-    """What went wrong with a target, in words for a person."""
+def explain(error: NodeError, *, is_destination: bool = False) -> str:
+    """What went wrong with a target, in words for a person.
+
+    Args:
+        error: What was raised.
+        is_destination: Whether the target is somebody else's for sure, and not this node.
+    """
     if isinstance(error, ConnectionFailedError):
+        if is_destination and error.code == "connection-refused":
+            return "nobody listens there. Is it running, and are host and port right?"
         return _CONNECTION_WORDS.get(error.code, "no connection can be made")
     if isinstance(error, AssociationRejectedError):
         words = _REJECTION_WORDS.get(error.code, "it rejected the association")

@@ -14,6 +14,7 @@ from typing import NoReturn
 from dicomanon_node.config.problems import escape, join
 from dicomanon_node.errors import ConfigError, Problem
 
+_DECLARED = "Cannot declare "
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_BYTES = 64 * 1024 * 1024
@@ -52,7 +53,9 @@ def read_toml(path: Path, text: str | None = None) -> dict[str, object]:
             where = f" at line {position[1]}, column {position[2]}"
         # tomllib's texts name characters and keys, never values.
         reason = escape(_TOML_POSITION.sub("", message))[:100]
-        raise _broken(path, f"not valid TOML{where}: {reason}") from None
+        # What comes of adding a section from a document to a file that has it.
+        cure = ". Put the keys into the one that is there" if reason.startswith(_DECLARED) else ""
+        raise _broken(path, f"not valid TOML{where}: {reason}{cure}") from None
     except (RecursionError, ValueError):
         raise _broken(path, "not valid TOML: nested too deep or a number too long") from None
     _check(content, path)

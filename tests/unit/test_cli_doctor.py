@@ -147,6 +147,7 @@ def test_destinations_that_do_not_are_told(tmp_path: Path, free_port: int) -> No
     pacs, share = examine_network.destinations(destinations(tmp_path, free_port))
     assert (pacs.weight, share.weight) == (Weight.WARNING, Weight.WARNING)
     assert "nobody listens there" in pacs.text
+    assert "dicomanon-node serve" not in pacs.text  # it is not this node that is missing
     assert "there is no folder" in share.text
 
 

@@ -38,6 +38,12 @@ def test_an_empty_node_toml_takes_every_default(tmp_path: Path) -> None:
     assert node.peers == ()
 
 
+def test_a_section_that_was_added_a_second_time_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (told,) = problems(tmp_path, node="[hold]\nenabled = false\n[hold]\nenabled = true\n")
+    assert "at line 3" in told.message
+    assert told.message.endswith("Put the keys into the one that is there")
+
+
 def test_set_is_stronger_than_environment_and_that_than_the_file(tmp_path: Path) -> None:
     node = "[listener]\nport = 1\nprocesses = 1\nae_title = 'FILE'"
     environ = {"DICOMANON_LISTENER__PORT": "2", "DICOMANON_LISTENER__PROCESSES": "2"}
