@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: help serve test check bench bench-deid crash fuzz soak certs format lint types layers lock clean
+.PHONY: help serve test check bench bench-deid crash fuzz soak certs format style lint types layers lock clean
 
 help:
 	@echo "make serve   set up what is needed and run the node with config/"
@@ -44,8 +44,10 @@ test: $(VENV)/dev.stamp
 	@$(BIN)/pytest
 
 check: $(VENV)/dev.stamp
+	@$(MAKE) --no-print-directory style lint types layers test
+
+style: $(VENV)/dev.stamp
 	@$(BIN)/ruff format --check .
-	@$(MAKE) --no-print-directory lint types layers test
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)
